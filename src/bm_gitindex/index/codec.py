@@ -1,0 +1,348 @@
+"""Index bytes to values and back: git index versions 2, 3 and 4 are read, 2 and 3 are written.
+
+The format is gitformat-index(5). What is written carries two of git's own extensions, IEOT with one entry per block
+and EOIE: together they are a table of all entries' offsets, so that no entry need be walked to find the next.
+Nothing in an index is believed before it is checked, its checksum first.
+"""
+
+from __future__ import annotations
+
+import struct
+from hashlib import sha1
+from itertools import accumulate, pairwise, starmap
+from operator import lt, sub
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
+from bm_gitindex.index.entry import (
+    ENTRY_HEAD,
+    EXTENDED_INTENT_TO_ADD,
+    EXTENDED_SKIP_WORKTREE,
+    FLAG_ASSUME_VALID,
+    FLAG_EXTENDED,
+    FLAG_NAME_LENGTH,
+    FLAG_STAGE,
+    ID_LENGTH,
+    Entry,
+    Index,
+    record_length,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_SIGNATURE = b"DIRC"
+_HEADER = struct.Struct(">4sII")
+_EXTENSION_HEADER = struct.Struct(">4sI")
+_EOIE_LENGTH = 4 + ID_LENGTH
+_UNCHECKED_TRAILER = bytes(ID_LENGTH)
+_NULL_ID = bytes(ID_LENGTH)
+_KNOWN_EXTENDED_FLAGS = EXTENDED_SKIP_WORKTREE | EXTENDED_INTENT_TO_ADD
+
+_SEPARATOR_TO_NUL = bytes(range(256)).lower().replace(b"/", b"\0")
+_BAD_COMPONENTS = (b"\0\0", b"\0.\0", b"\0..\0", b"\0.git\0")
+
+
+def is_valid_path(path: bytes) -> bool:
+    """Return whether a path may stand in an index (git's verify_path): relative, without empty, dot or .git parts."""
+    return b"\0" not in path and _have_valid_components(path)
+
+
+def _have_valid_components(paths: bytes) -> bool:
+    """Return whether paths, joined by NUL, have no forbidden component: one pass for a whole index."""
+    components = b"\0%b\0" % paths.translate(_SEPARATOR_TO_NUL)
+    return not any(bad in components for bad in _BAD_COMPONENTS)
+
+
+class _Table(NamedTuple):
+    """Where the entries of an index stand, and what is needed to check them."""
+
+    offsets: list[int]
+    names: list[bytes]
+    flags: list[int]
+    end: int
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def decode(data: bytes) -> Index:
+    """Return the index that these bytes hold. Entries of stage 1 to 3 are left out.
+
+    Raises IndexDamagedError where anything is not as the format has it, and IndexUnsupportedError for a version, an
+    extension or a flag without which the entries cannot be understood.
+    """
+    version, count = _decode_header(data)
+    is_checked = _verify_trailer(data)
+    if version == 4:
+        table = _walk_compressed(data, count)
+    else:
+        table = _read_offset_table(data, count) or _walk(data, count)
+    _verify_extensions(data, table.end)
+    _verify_names(table)
+    _verify_flags(data, table, version)
+    return Index(data, _unmerged_left_out(table), is_checked=is_checked)
+
+
+def _decode_header(data: bytes) -> tuple[int, int]:
+    if len(data) < _HEADER.size + ID_LENGTH:
+        raise IndexDamagedError(f"the index ends after {len(data)} bytes")
+    signature, version, count = _HEADER.unpack_from(data)
+    if signature != _SIGNATURE:
+        raise IndexDamagedError("the file does not begin as a git index does")
+    if version not in (2, 3, 4):
+        raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
+    return version, count
+
+
+def _verify_trailer(data: bytes) -> bool:
+    """Return whether the bytes are proven intact; an all-zero trailer (git's index.skipHash) proves nothing."""
+    trailer = data[-ID_LENGTH:]
+    if trailer == _UNCHECKED_TRAILER:
+        return False
+    if sha1(memoryview(data)[:-ID_LENGTH], usedforsecurity=False).digest() != trailer:
+        raise IndexDamagedError("the checksum is wrong")
+    return True
+
+
+def _read_offset_table(data: bytes, count: int) -> _Table | None:
+    """Return the entries by the offsets that IEOT gives, or None where there is no such table for every entry."""
+    end = _end_of_entries(data)
+    block_table = end and _find_extension(data, end, b"IEOT")
+    if not end or not block_table or len(block_table) != 4 + 8 * count:
+        return None
+    version, *blocks = struct.unpack(f">{1 + 2 * count}I", block_table)
+    offsets = blocks[0::2]
+    if version != 1 or offsets[0] != _HEADER.size or blocks[1::2] != [1] * count or offsets[-1] >= end:
+        return None
+    if not all(starmap(lt, pairwise(offsets))):
+        return None
+    flags = list(struct.unpack(f">{count}H", b"".join([data[o + 60 : o + 62] for o in offsets])))
+    if max(flags) >= FLAG_NAME_LENGTH:
+        return None
+    names = [data[o + 62 : o + 62 + length] for o, length in zip(offsets, flags, strict=True)]
+    steps = map(sub, [*offsets[1:], end], offsets)
+    if [(length + 70) & ~7 for length in flags] != list(steps):
+        return None
+    return _Table(offsets, names, flags, end)
+
+
+def _end_of_entries(data: bytes) -> int | None:
+    """Return the offset that EOIE gives for the end of the entries, if its hash over what follows is right."""
+    start = len(data) - ID_LENGTH - _EOIE_LENGTH - _EXTENSION_HEADER.size
+    if start < _HEADER.size or _EXTENSION_HEADER.unpack_from(data, start) != (b"EOIE", _EOIE_LENGTH):
+        return None
+    end = int.from_bytes(data[start + 8 : start + 12], "big")
+    if not _HEADER.size <= end <= start:
+        return None
+    digest = sha1(usedforsecurity=False)
+    offset = end
+    while offset < start:
+        digest.update(data[offset : offset + _EXTENSION_HEADER.size])
+        offset += _EXTENSION_HEADER.size + int.from_bytes(data[offset + 4 : offset + 8], "big")
+    if offset != start or digest.digest() != data[start + 12 : start + 12 + ID_LENGTH]:
+        return None
+    return end
+
+
+def _find_extension(data: bytes, offset: int, wanted: bytes) -> bytes | None:
+    limit = len(data) - ID_LENGTH
+    while offset + _EXTENSION_HEADER.size <= limit:
+        signature, length = _EXTENSION_HEADER.unpack_from(data, offset)
+        offset += _EXTENSION_HEADER.size
+        if signature == wanted:
+            return data[offset : offset + length]
+        offset += length
+    return None
+
+
+def _walk(data: bytes, count: int) -> _Table:
+    """Return the entries of version 2 or 3 by stepping from each to the next."""
+    limit = len(data) - ID_LENGTH
+    _verify_count(count, limit)
+    table = _Table([], [], [], 0)
+    offset = _HEADER.size
+    for _ in range(count):
+        flags, start = _head_at(data, offset, limit)
+        length = flags & FLAG_NAME_LENGTH
+        if length == FLAG_NAME_LENGTH:
+            length = data.find(b"\0", start, limit) - start
+        table.offsets.append(offset)
+        table.names.append(data[start : start + length])
+        table.flags.append(flags)
+        offset += record_length(length, extended=bool(flags & FLAG_EXTENDED))
+        if length < 0 or offset > limit:
+            raise IndexDamagedError("an entry reaches beyond the end of the index")
+    return table._replace(end=offset)
+
+
+def _walk_compressed(data: bytes, count: int) -> _Table:
+    """Return the entries of version 4: each path is the one before, cut short, and a new end."""
+    limit = len(data) - ID_LENGTH
+    _verify_count(count, limit)
+    table = _Table([], [], [], 0)
+    offset = _HEADER.size
+    name = b""
+    for _ in range(count):
+        flags, start = _head_at(data, offset, limit)
+        strip_length, start = _decode_varint(data, start, limit)
+        end = data.find(b"\0", start, limit)
+        if end < 0 or strip_length > len(name):
+            raise IndexDamagedError("a compressed path cannot be restored")
+        name = name[: len(name) - strip_length] + data[start:end]
+        table.offsets.append(offset)
+        table.names.append(name)
+        table.flags.append(flags)
+        offset = end + 1
+    return table._replace(end=offset)
+
+
+def _verify_count(count: int, limit: int) -> None:
+    """Raise before anything is allocated for more entries than the bytes could hold."""
+    if count > (limit - _HEADER.size) // ENTRY_HEAD.size:
+        raise IndexDamagedError(f"the index claims {count} entries, more than it has room for")
+
+
+def _head_at(data: bytes, offset: int, limit: int) -> tuple[int, int]:
+    """Return the flags of the entry at `offset`, and where the fixed part ends."""
+    start = offset + ENTRY_HEAD.size
+    if start + 2 > limit:
+        raise IndexDamagedError("an entry reaches beyond the end of the index")
+    flags = int.from_bytes(data[start - 2 : start], "big")
+    return flags, start + 2 if flags & FLAG_EXTENDED else start
+
+
+def _decode_varint(data: bytes, offset: int, limit: int) -> tuple[int, int]:
+    """Return the number in git's offset encoding (as in pack files, not LEB128), and where it ends."""
+    value = data[offset] & 0x7F
+    while data[offset] & 0x80:
+        offset += 1
+        if offset >= limit or value >= limit:
+            raise IndexDamagedError("a compressed path cannot be restored")
+        value = (value + 1) << 7 | data[offset] & 0x7F
+    return value, offset + 1
+
+
+def _verify_extensions(data: bytes, offset: int) -> None:
+    """Check that extensions fill the space up to the trailer exactly, and that each may be passed over."""
+    limit = len(data) - ID_LENGTH
+    while offset < limit:
+        if offset + _EXTENSION_HEADER.size > limit:
+            raise IndexDamagedError("an extension is cut short")
+        signature, length = _EXTENSION_HEADER.unpack_from(data, offset)
+        if signature in (b"link", b"sdir"):
+            kind = "split" if signature == b"link" else "sparse"
+            raise IndexUnsupportedError(f"a {kind} index is not supported; turn it off in git and let it write again")
+        if not b"A" <= signature[:1] <= b"Z":
+            raise IndexUnsupportedError(f"the index needs the extension {signature!r}, which is not known here")
+        offset += _EXTENSION_HEADER.size + length
+    if offset != limit:
+        raise IndexDamagedError("an extension reaches beyond the end of the index")
+
+
+def _verify_names(table: _Table) -> None:
+    """Check that paths are valid, in order, without duplicates, and that none is a folder of another."""
+    names = table.names
+    if not names:
+        return
+    joined = b"\0".join(names)
+    if joined.count(b"\0") != len(names) - 1 or not _have_valid_components(joined):
+        raise IndexDamagedError("a path in the index is not valid")
+    if not all(starmap(lt, pairwise(names))):
+        stages = [(name, flags & FLAG_STAGE) for name, flags in zip(names, table.flags, strict=True)]
+        if not all(starmap(lt, pairwise(stages))):
+            raise IndexDamagedError("the entries are not in order")
+    if not _folders(names).isdisjoint(names):
+        raise IndexDamagedError("a path in the index is both a file and a folder")
+
+
+def _folders(names: Iterable[bytes]) -> set[bytes]:
+    folders: set[bytes] = set()
+    for parent in {name.rpartition(b"/")[0] for name in names}:
+        folder = parent
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition(b"/")[0]
+    return folders
+
+
+def _verify_flags(data: bytes, table: _Table, version: int) -> None:
+    """Check the second flag field: only from version 3 on, and only with bits that are known."""
+    if max(table.flags, default=0) < FLAG_EXTENDED:
+        return
+    for offset, flags in zip(table.offsets, table.flags, strict=True):
+        if flags & FLAG_EXTENDED:
+            extended = int.from_bytes(data[offset + 62 : offset + 64], "big")
+            if version == 2 or extended & ~_KNOWN_EXTENDED_FLAGS:
+                raise IndexUnsupportedError(f"an entry has the flags {extended:#06x}, which are not known here")
+
+
+def _unmerged_left_out(table: _Table) -> dict[bytes, int]:
+    """Return offsets by path. An entry of stage 1 to 3 is one side of a merge, and says nothing about the file."""
+    if max(table.flags, default=0) < FLAG_STAGE & -FLAG_STAGE:
+        return dict(zip(table.names, table.offsets, strict=True))
+    rows = zip(table.names, table.offsets, table.flags, strict=True)
+    return {name: offset for name, offset, flags in rows if not flags & FLAG_STAGE}
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def encode(entries: Iterable[Entry]) -> bytes:
+    """Return the bytes of an index with these entries, in any order.
+
+    Raises ValueError for an entry that no index may hold: an invalid path, a null id, a path given twice.
+    """
+    return update(Index.empty(), {entry.path: entry for entry in entries})
+
+
+def update(index: Index, changes: Mapping[bytes, Entry | None]) -> bytes:
+    """Return the bytes of an index that differs from `index` by `changes`: an entry to store, or None to leave out.
+
+    Entries that do not change are copied as they stand. Extensions of the old index are not: they would be stale.
+    """
+    names = sorted(index.keys() | changes.keys()) if changes else list(index)
+    records = []
+    for name in names:
+        if name not in changes:
+            records.append(index.record(name) or _encode_entry(index[name]))
+        elif entry := changes[name]:
+            records.append(_encode_entry(entry))
+    return _assemble(records)
+
+
+def _encode_entry(entry: Entry) -> bytes:
+    if not is_valid_path(entry.path):
+        raise ValueError(f"not a path for an index: {entry.path!r}")
+    if entry.blob_id == _NULL_ID or len(entry.blob_id) != ID_LENGTH:
+        raise ValueError(f"not a blob id: {entry.blob_id.hex()!r} of {entry.path!r}")
+    flags = min(len(entry.path), FLAG_NAME_LENGTH)
+    if entry.assume_valid:
+        flags |= FLAG_ASSUME_VALID
+    extended = b""
+    if entry.is_extended:
+        flags |= FLAG_EXTENDED
+        bits = EXTENDED_SKIP_WORKTREE * entry.skip_worktree | EXTENDED_INTENT_TO_ADD * entry.intent_to_add
+        extended = bits.to_bytes(2, "big")
+    record = ENTRY_HEAD.pack(*entry.stat, entry.blob_id, flags) + extended + entry.path
+    return record.ljust(record_length(len(entry.path), extended=entry.is_extended), b"\0")
+
+
+def _assemble(records: Sequence[bytes]) -> bytes:
+    version = 3 if any(record[60] & (FLAG_EXTENDED >> 8) for record in records) else 2
+    parts = [_HEADER.pack(_SIGNATURE, version, len(records)), *records]
+    if records:  # git complains of an IEOT without a block
+        *offsets, end = accumulate(map(len, records), initial=_HEADER.size)
+        parts.extend(_offset_extensions(offsets, end))
+    body = b"".join(parts)
+    return body + sha1(body, usedforsecurity=False).digest()
+
+
+def _offset_extensions(offsets: Sequence[int], end: int) -> tuple[bytes, bytes]:
+    blocks = [1] * (2 * len(offsets))
+    blocks[0::2] = offsets
+    block_table = struct.pack(f">{1 + len(blocks)}I", 1, *blocks)
+    header = _EXTENSION_HEADER.pack(b"IEOT", len(block_table))
+    digest = sha1(header, usedforsecurity=False).digest()
+    end_marker = _EXTENSION_HEADER.pack(b"EOIE", _EOIE_LENGTH) + end.to_bytes(4, "big") + digest
+    return header + block_table, end_marker

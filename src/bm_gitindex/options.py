@@ -1,0 +1,62 @@
+"""Every option, its unit and its default. Nothing here reads the environment or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+LargeFilePolicy = Literal["stat", "sample", "full"]
+CheckStat = Literal["default", "minimal"]
+
+
+@dataclass(frozen=True, slots=True)
+class NoteBounds:
+    """How much of a single note is taken in before the rest is left out, with a warning on its entity.
+
+    They keep time and memory bounded whatever a file contains: a note beyond one of them is still an entity.
+    """
+
+    note_max_bytes: int = 16 * 1024 * 1024
+    """A larger note is hashed in chunks, and not parsed."""
+    front_matter_max_bytes: int = 64 * 1024
+    """A larger YAML header is left out; the body is parsed."""
+    front_matter_max_nodes: int = 10_000
+    """YAML nodes in a header, after aliases are expanded."""
+    front_matter_max_depth: int = 32
+    """Nested YAML collections in a header."""
+    max_items: int = 100_000
+    """Observations, and relations, that one note may have."""
+    max_nesting: int = 200
+    """Nested Markdown blocks; a note nested deeper is taken in without observations and relations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a project is read. `None` means: chosen by the type of the file system."""
+
+    note_suffixes: tuple[str, ...] = (".md", ".markdown")
+    """File name endings of notes, lower case; compared without regard to case."""
+    ignore: tuple[str, ...] = ()
+    """Patterns in the syntax of gitignore(5), relative to the root; they win over `.gitignore` files."""
+    include_hidden: bool = False
+    """Take in dot-files and dot-folders (`.git` and the state folder never)."""
+    include_temporary: bool = False
+    """Take in editors' and operating systems' temporary files."""
+
+    large_file_bytes: int = 10_000_000
+    """A file that is no note and larger than this is treated by `large_file_policy`."""
+    large_file_policy: LargeFilePolicy = "stat"
+    """`stat`: size and times only, never opened; `sample`: size and both ends; `full`: hashed in chunks."""
+
+    trust_ctime: bool | None = None
+    """Compare ctime and inode, as git's core.trustctime."""
+    trust_filemode: bool | None = None
+    """Compare the owner's executable bit, as git's core.fileMode."""
+    check_stat: CheckStat | None = None
+    """`minimal` compares size and whole-second mtime alone, as git's core.checkStat."""
+
+    state_dir: str | None = None
+    """Where index, lock and database are kept, if not in `.basic-memory/` below the root."""
+
+    bounds: NoteBounds = field(default_factory=NoteBounds)
+    """What is taken in of a single note."""
