@@ -1,0 +1,100 @@
+"""Which stat fields mean something, by the type of the file system that a folder lies on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from bm_gitindex.index.stat import Trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bm_gitindex.options import Options
+
+_MOUNT_TABLE = "/proc/self/mountinfo"
+
+LOCAL_TYPES = frozenset(
+    [
+        "apfs",
+        "bcachefs",
+        "btrfs",
+        "erofs",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "hfs",
+        "jfs",
+        "nilfs2",
+        "overlay",
+        "reiserfs",
+        "tmpfs",
+        "ufs",
+        "xfs",
+        "zfs",
+    ]
+)
+"""File systems of which inode, ctime and the executable bit are the kernel's own. On any other, network and FUSE file
+systems and FAT among them, these come from somewhere else, or do not exist."""
+
+
+def trust_for(root: Path, options: Options) -> Trust:
+    """Return what can be trusted of a file's stat below `root`: what the options say, else by file-system type."""
+    if options.trust_ctime is None or options.trust_filemode is None or options.check_stat is None:
+        is_local = filesystem_type(root) in LOCAL_TYPES
+    else:
+        is_local = False
+    return Trust(
+        ctime=is_local if options.trust_ctime is None else options.trust_ctime,
+        filemode=is_local if options.trust_filemode is None else options.trust_filemode,
+        check_stat=options.check_stat or ("default" if is_local else "minimal"),
+    )
+
+
+def filesystem_type(path: Path) -> str:
+    """Return the name of the file system that a path lies on, such as "ext4"; empty where it cannot be told."""
+    if sys.platform == "darwin":
+        return _statfs_type(path)
+    try:
+        with open(_MOUNT_TABLE, "rb") as file:
+            return type_from_mount_table(file.read(), os.fsencode(os.path.realpath(path)))
+    except OSError:
+        return ""
+
+
+def type_from_mount_table(table: bytes, path: bytes) -> str:
+    """Return the type of the innermost mount that holds `path`, given the text of /proc/self/mountinfo (proc(5))."""
+    best_length, best_type = -1, b""
+    for line in table.splitlines():
+        mount, separator, source = line.partition(b" - ")
+        fields = mount.split(b" ")
+        if not separator or len(fields) < 5:
+            continue
+        mount_point = _unescaped(fields[4])
+        prefix = mount_point.rstrip(b"/") + b"/"
+        # Of two mounts on one point the later one hides the earlier.
+        if (path + b"/").startswith(prefix) and len(prefix) >= best_length:
+            best_length, best_type = len(prefix), source.split(b" ")[0]
+    return best_type.decode("ascii", "replace")
+
+
+def _unescaped(field: bytes) -> bytes:
+    """Undo the octal escapes of space, tab, newline and backslash."""
+    for escape, byte in ((b"\\040", b" "), (b"\\011", b"\t"), (b"\\012", b"\n"), (b"\\134", b"\\")):
+        field = field.replace(escape, byte)
+    return field
+
+
+def _statfs_type(path: Path) -> str:
+    """Return `f_fstypename` of statfs(2) on macOS, which Python does not expose."""
+    # Imported here: needed on one system only.
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    statfs = getattr(libc, "statfs$INODE64", None) or libc.statfs
+    buffer = ctypes.create_string_buffer(4096)
+    if statfs(os.fsencode(path), buffer) != 0:
+        return ""
+    return buffer.raw[72:88].partition(b"\0")[0].decode("ascii", "replace")

@@ -1,0 +1,131 @@
+"""What a path is, by its name and size alone: a note, a file, or left out.
+
+Rules of gitignore(5) are in `ignore`, which costs an import that most projects do not need.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.index.entry import Tracking
+
+if TYPE_CHECKING:
+    from bm_gitindex.options import Options
+
+STATE_FOLDER = b".basic-memory"
+GITIGNORE = b".gitignore"
+
+_TEMPORARY = re.compile(
+    rb"""
+      .*~ | \#.*\# | \.\#.* | 4913            # Emacs, vim and their kin
+    | .*\.sw[a-p] | .*\.tmp | .*\.bak~
+    | .*___jb_(?:tmp|old)___                  # JetBrains
+    | ~\$.* | \.~lock\..*\#                   # office programs
+    | .*\.(?:part|crdownload|download)        # browsers
+    | .*\.sb-[0-9a-f]{8}-[0-9A-Za-z]{6}       # macOS "safe save"
+    | (?i:Thumbs\.db|desktop\.ini) | \.DS_Store | Icon\r
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_ICLOUD_STUB = re.compile(rb"\.(.+)\.icloud", re.DOTALL)
+
+
+class Kind(Enum):
+    """How a file's content is known. The values are those of the JSON output and of the database."""
+
+    NOTE = "note"
+    """Read, hashed and parsed."""
+    FILE = "file"
+    """Read in chunks and hashed."""
+    STAT_ONLY = "stat-only"
+    """Known by size and times; never opened."""
+    SAMPLE = "sample"
+    """Known by size and both ends: weak, since a change between them goes unseen."""
+
+    @property
+    def tracking(self) -> Tracking:
+        """What an index entry's id is made from for a file of this kind."""
+        return _TRACKING[self]
+
+
+_TRACKING = {
+    Kind.NOTE: Tracking.CONTENT,
+    Kind.FILE: Tracking.CONTENT,
+    Kind.STAT_ONLY: Tracking.STAT,
+    Kind.SAMPLE: Tracking.SAMPLE,
+}
+_LARGE_KIND = {"stat": Kind.STAT_ONLY, "sample": Kind.SAMPLE, "full": Kind.FILE}
+
+
+class SkipReason(Enum):
+    """Why something in the tree was passed over. The values are shown to users."""
+
+    SYMLINK = "symbolic link"
+    FIFO = "named pipe"
+    SOCKET = "socket"
+    DEVICE = "device"
+    NAME = "name that git does not allow"
+    UNREADABLE = "cannot be read"
+    PLACEHOLDER = "not on this machine (cloud placeholder)"
+    UNSTABLE = "changed while it was read"
+    UNMOUNTED = "its file system is not mounted"
+
+    @property
+    def keeps_known(self) -> bool:
+        """Whether what is known of the path, and of all below it, stays: nothing was proven about it."""
+        return self in _KEEPS_KNOWN
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the user would expect this file to have been read."""
+        return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE)
+
+
+_KEEPS_KNOWN = frozenset({SkipReason.UNREADABLE, SkipReason.PLACEHOLDER, SkipReason.UNSTABLE, SkipReason.UNMOUNTED})
+
+
+class Skipped(NamedTuple):
+    """A path that was passed over."""
+
+    path: bytes
+    reason: SkipReason
+    detail: str = ""
+    """The system's own words, where there are any."""
+
+
+class Classifier:
+    """Tells kinds apart and leaves out, by name and size, what the options say."""
+
+    def __init__(self, options: Options) -> None:
+        self.large_file_bytes = options.large_file_bytes
+        self._suffixes = tuple(suffix.lower().encode() for suffix in options.note_suffixes)
+        self._large_kind = _LARGE_KIND[options.large_file_policy]
+        self._include_hidden = options.include_hidden
+        self._include_temporary = options.include_temporary
+
+    def kind(self, path: bytes, size_bytes: int) -> Kind:
+        """Return how the file at `path` is to be known."""
+        if path.lower().endswith(self._suffixes):
+            return Kind.NOTE
+        return self._large_kind if size_bytes > self.large_file_bytes else Kind.FILE
+
+    def is_left_out(self, name: bytes) -> bool:
+        """Return whether a file or folder of this name is left out wherever it stands."""
+        if name[:1] == b"." and not self._include_hidden:
+            return True
+        if name == STATE_FOLDER:
+            return True
+        return not self._include_temporary and _TEMPORARY.fullmatch(name) is not None
+
+
+def is_git_folder(name: bytes) -> bool:
+    """Return whether git would refuse an index entry with this component, in any case of its letters."""
+    return name.lower() == b".git"
+
+
+def icloud_stub_target(name: bytes) -> bytes | None:
+    """Return the name of the file that an iCloud stub (`.name.icloud`) stands for, or None for any other name."""
+    match = _ICLOUD_STUB.fullmatch(name)
+    return match and match[1]

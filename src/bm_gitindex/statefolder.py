@@ -1,0 +1,119 @@
+"""The folder in which index, lock and database are kept, and which one a project's is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from bm_gitindex.errors import RootMissingError, StateFolderError
+from bm_gitindex.rules import STATE_FOLDER
+
+FOLDER_NAME = os.fsdecode(STATE_FOLDER)
+CONFIG_NAME = "config.toml"
+
+_FOLDER_MODE = 0o700
+_FILE_MODE = 0o600
+_OURS = frozenset({"index", "index.own", "lock", "entities.db", CONFIG_NAME})
+
+
+class StateFolder:
+    """The paths of a project's state. Making one touches nothing."""
+
+    def __init__(self, root: Path, state_dir: str | None = None) -> None:
+        """`state_dir` is taken relative to the root; None is `.basic-memory` below it.
+
+        Raises StateFolderError where it would lie among the user's files.
+        """
+        self.root = root
+        self.path = Path(os.path.normpath(root / os.path.expanduser(state_dir or FOLDER_NAME)))
+        if self.path.is_relative_to(root) and self.path != root / FOLDER_NAME:
+            raise StateFolderError(f"state_dir {self.path} lies inside the project; choose a folder outside of {root}")
+        self.index = self.path / "index"
+        self.index_lock = self.path / "index.lock"
+        self.index_owner = self.path / "index.own"
+        self.lock = self.path / "lock"
+        self.database = self.path / "entities.db"
+
+    def ensure(self) -> None:
+        """Create the folder, for this user alone. Raises StateFolderError where it cannot be, or is not ours."""
+        self.check()
+        try:
+            self.path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            ignore_file = self.path / ".gitignore"
+            if not ignore_file.exists():
+                write_file(ignore_file, b"*\n")
+        except OSError as error:
+            raise StateFolderError(f"cannot create the state folder {self.path}: {error.strerror}") from error
+
+    def check(self) -> None:
+        """Raise StateFolderError where the path is taken by something that this program did not make."""
+        try:
+            mode = self.path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
+            raise StateFolderError(f"{self.path} is {kind}; remove it, or set state_dir to another folder")
+        try:
+            names = set(os.listdir(self.path))
+        except OSError as error:
+            raise StateFolderError(f"cannot read the state folder {self.path}: {error.strerror}") from error
+        if names - {".gitignore"} and not names & _OURS:
+            raise StateFolderError(
+                f"{self.path} belongs to another program (it holds {min(names)!r} and no index); "
+                "set state_dir to another folder"
+            )
+
+
+def checked_root(root: str | os.PathLike[str]) -> Path:
+    """Return a root folder as an absolute path. Raises RootMissingError where it is not a folder."""
+    path = Path(os.path.abspath(os.path.expanduser(root)))
+    if not path.is_dir():
+        raise RootMissingError(f"{path} is not a folder; nothing was changed")
+    return path
+
+
+def find_root(start: Path) -> Path:
+    """Return the nearest folder from `start` upwards that has an index, or else `start` itself.
+
+    The home folder and `/` are never found in this way, since basic-memory keeps its own state in the home folder.
+    Raises StateFolderError where `start` itself is one of them.
+    """
+    forbidden = (Path.home(), Path(start.anchor))
+    for folder in (start, *start.parents):
+        state = folder / FOLDER_NAME
+        if folder not in forbidden and ((state / "index").is_file() or (state / CONFIG_NAME).is_file()):
+            return folder
+    if start in forbidden:
+        raise StateFolderError(f"{start} is not taken for a project unless it is named: bm-gitindex -C {start} ...")
+    return start
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a small state file durably and in one step: a reader finds the old content or the new. Raises OSError."""
+    temporary = path.with_name(f"{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, _FILE_MODE)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    temporary.replace(path)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte; `os.write` may stop short. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames in a folder durable. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
