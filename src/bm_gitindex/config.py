@@ -1,0 +1,157 @@
+"""Options kept in `.basic-memory/config.toml`: reading, checking and changing them.
+
+Names are those of the fields of `Options`; those of `NoteBounds` stand in a table `[bounds]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, get_args
+
+from bm_gitindex.errors import ConfigError, StateWriteError
+from bm_gitindex.options import CheckStat, LargeFilePolicy, NoteBounds, Options
+from bm_gitindex.statefolder import CONFIG_NAME, FOLDER_NAME, StateFolder, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_BOUNDS = "bounds"
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "large_file_policy": get_args(LargeFilePolicy),
+    "check_stat": get_args(CheckStat),
+}
+_LISTS = ("note_suffixes", "ignore")
+_FLAGS = ("include_hidden", "include_temporary", "trust_ctime", "trust_filemode")
+_TEXTS = ("state_dir",)
+_UNITS = {"": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 10**6, "mb": 10**6, "mib": 2**20, "g": 10**9, "gb": 10**9}
+_UNITS |= {"gib": 2**30}
+
+
+def config_path(root: Path) -> Path:
+    """Return where a project's configuration is kept; it stays there even when `state_dir` moves the rest."""
+    return root / FOLDER_NAME / CONFIG_NAME
+
+
+def load_options(root: Path) -> Options:
+    """Return the options of a project: those of its configuration file, and defaults for the rest.
+
+    Raises ConfigError, naming file and option.
+    """
+    path = config_path(root)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return Options()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    # Imported here, since most projects have no configuration file.
+    import tomllib
+
+    with os.fdopen(fd, "rb") as file:
+        try:
+            values = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    try:
+        return options_from(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def options_from(values: Mapping[str, object]) -> Options:
+    """Return the options with these names and values. Raises ConfigError for a name or a value that does not fit."""
+    bounds = values.get(_BOUNDS, {})
+    if not isinstance(bounds, dict):
+        raise ConfigError("bounds is not a table")
+    top = {name: _checked(name, value) for name, value in values.items() if name != _BOUNDS}
+    inner = {name: _checked(f"{_BOUNDS}.{name}", value) for name, value in bounds.items()}
+    return dataclasses.replace(Options(), **top, bounds=dataclasses.replace(NoteBounds(), **inner))
+
+
+def flat_options(options: Options) -> dict[str, object]:
+    """Return every option by its dotted name."""
+    flat: dict[str, object] = {}
+    for name in _names(Options):
+        if name == _BOUNDS:
+            flat |= {f"{_BOUNDS}.{inner}": getattr(options.bounds, inner) for inner in _names(NoteBounds)}
+        else:
+            flat[name] = getattr(options, name)
+    return flat
+
+
+def store_option(root: Path, name: str, text: str) -> None:
+    """Set one option in the configuration file from text as typed; comments in the file stay.
+
+    Raises ConfigError for a name or a value that does not fit, and StateWriteError.
+    """
+    value = _parsed(name, text)
+    _checked(name, value)
+    StateFolder(root).ensure()
+    # Imported here, since only this one command writes TOML.
+    import tomlkit
+    import tomlkit.exceptions
+
+    path = config_path(root)
+    try:
+        document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+    except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    *tables, key = name.split(".")
+    table = document.setdefault(tables[0], tomlkit.table()) if tables else document
+    table[key] = value
+    try:
+        write_file(path, tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise StateWriteError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _names(of: type[Options | NoteBounds]) -> list[str]:
+    return [field.name for field in dataclasses.fields(of)]
+
+
+def _checked(name: str, value: object) -> Any:
+    """Return a value as the option's field holds it. Raises ConfigError."""
+    if name not in flat_options(Options()):
+        raise ConfigError(_unknown(name))
+    expected = _misfit(name, value)
+    if expected:
+        raise ConfigError(f"{name} is {expected}, not {value!r}")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _misfit(name: str, value: object) -> str | None:
+    """Return what the option wants instead of this value, or None where it fits."""
+    if name in _CHOICES:
+        return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
+    if name in _LISTS:
+        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        return None if is_list else "a list of texts"
+    if name in _FLAGS:
+        return None if isinstance(value, bool) else "true or false"
+    if name in _TEXTS:
+        return None if isinstance(value, str) and value else "a text"
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return None if is_count else "a whole number, 0 or more"
+
+
+def _parsed(name: str, text: str) -> object:
+    """Return the value that a text on the command line stands for."""
+    if name in _CHOICES or name in _TEXTS:
+        return text
+    if name in _LISTS:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    if name in _FLAGS:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    digits = text.rstrip("abgikmABGIKM ")
+    unit = _UNITS.get(text[len(digits) :].strip().lower())
+    return int(digits) * unit if digits.isdecimal() and unit else text
+
+
+def _unknown(name: str) -> str:
+    # Imported here, since it serves only a user who mistyped.
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, flat_options(Options()), n=1)
+    return f"there is no option {name!r}" + (f"; do you mean {close[0]}?" if close else "")

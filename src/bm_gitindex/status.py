@@ -1,0 +1,131 @@
+"""What differs from the index. Nothing is written, ever."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from bm_gitindex.filesystem import trust_for
+from bm_gitindex.index.moves import Lost
+from bm_gitindex.indexfile import read_index
+from bm_gitindex.renames import RenameFinder
+from bm_gitindex.rules import Kind, Skipped
+from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
+from bm_gitindex.worktree import ReadError, Reading, Scope, Tree, hash_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from bm_gitindex.options import Options
+    from bm_gitindex.statefolder import StateFolder
+
+
+class ChangeStatus(Enum):
+    """How a path differs from the index. The values are those of the JSON output."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference."""
+
+    status: ChangeStatus
+    path: bytes
+    old_path: bytes | None
+    """Where a moved file was; None for every other change."""
+    kind: Kind
+    size_bytes: int | None
+    """None for a path that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a project differs from its index, and what it cost to find out."""
+
+    root: Path
+    changes: tuple[Change, ...]
+    """In order of path."""
+    skipped: tuple[Skipped, ...]
+    counters: Counters
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing differs."""
+        return not self.changes
+
+
+def status(root: Path, state: StateFolder, options: Options, paths: Iterable[bytes] = ()) -> Status:
+    """Return what differs from the index, in all of the project or in `paths` and below them.
+
+    Raises IndexDamagedError, IndexUnsupportedError and StateFolderError.
+    """
+    started_s = time.perf_counter()
+    snapshot = read_index(state)
+    evidence = Evidence(snapshot.index, snapshot.baseline, trust_for(root, options))
+    with Tree(root) as tree:
+        surveyor = Surveyor(tree, options, evidence)
+        survey = surveyor.survey(Scope(tuple(paths)))
+        changes = _Reader(tree, surveyor, evidence, survey).changes() if not survey.is_clean else []
+    changes.sort(key=lambda change: change.path)
+    skipped = sorted(survey.skipped, key=lambda skipped: skipped.path)
+    return Status(root, tuple(changes), tuple(skipped), survey.counters, time.perf_counter() - started_s)
+
+
+class _Reader:
+    """Reads the few files that stat could not settle."""
+
+    def __init__(self, tree: Tree, surveyor: Surveyor, evidence: Evidence, survey: Survey) -> None:
+        self._tree = tree
+        self._classifier = surveyor.classifier
+        self._evidence = evidence
+        self._survey = survey
+
+    def changes(self) -> list[Change]:
+        survey, index = self._survey, self._evidence.index
+        modified = dict(survey.modified)
+        for path, size_bytes in sorted(survey.unsure.items()):
+            reading = self._read(path, size_bytes)
+            if reading is not None and reading.blob_id != index[path].blob_id:
+                modified[path] = reading.stat.st_size
+        lost = [Lost.from_entry(index[path]) for path in survey.vanished]
+        moves = RenameFinder(self._tree, self._evidence, self._classifier).find(lost, survey.new, self._read)
+        moved_away = set(moves.values())
+        gone = [path for path in survey.vanished if path not in moved_away]
+        return [
+            *(self._change(ChangeStatus.MODIFIED, path, size) for path, size in modified.items()),
+            *(self._change(_new_status(path, moves), path, size, moves.get(path)) for path, size in survey.new.items()),
+            *(Change(ChangeStatus.DELETED, path, None, self._kind_of_gone(path), None) for path in gone),
+        ]
+
+    def _change(self, status: ChangeStatus, path: bytes, size_bytes: int, old_path: bytes | None = None) -> Change:
+        return Change(status, path, old_path, self._classifier.kind(path, size_bytes), size_bytes)
+
+    def _kind_of_gone(self, path: bytes) -> Kind:
+        entry = self._evidence.index[path]
+        for kind in (Kind.STAT_ONLY, Kind.SAMPLE):
+            if kind.tracking is entry.tracking:
+                return kind
+        return self._classifier.kind(path, 0)
+
+    def _read(self, path: bytes, size_bytes: int) -> Reading | None:
+        kind = self._classifier.kind(path, size_bytes)
+        try:
+            reading = hash_file(self._tree, path, kind)
+        except ReadError as error:
+            self._survey.skipped.append(error.skipped)
+            return None
+        self._survey.counters.files_read += kind is not Kind.STAT_ONLY
+        self._survey.counters.bytes_read += reading.bytes_read
+        return reading
+
+
+def _new_status(path: bytes, moves: dict[bytes, bytes]) -> ChangeStatus:
+    return ChangeStatus.MOVED if path in moves else ChangeStatus.ADDED

@@ -1,0 +1,167 @@
+"""The one comparison that status and sync share: the tree against the index, by stat alone. Nothing is opened."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bm_gitindex.ignore import IgnoreRules
+from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
+from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
+from bm_gitindex.index.stat import stat_data
+from bm_gitindex.rules import Classifier, Skipped, SkipReason
+from bm_gitindex.worktree import Listing, Scope, Tree, walk
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from bm_gitindex.index.compare import Baseline
+    from bm_gitindex.index.entry import Index
+    from bm_gitindex.index.stat import Trust
+    from bm_gitindex.options import Options
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a run cost. Ignore files and our own state are not counted."""
+
+    files_seen: int = 0
+    dirs_seen: int = 0
+    files_read: int = 0
+    """Notes and attachments that were opened."""
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a survey compares the tree with."""
+
+    index: Index
+    baseline: Baseline
+    trust: Trust
+
+
+@dataclass(slots=True)
+class Survey:
+    """How the tree differs from the index. Paths map to sizes in bytes."""
+
+    new: dict[bytes, int] = field(default_factory=dict)
+    modified: dict[bytes, int] = field(default_factory=dict)
+    """Certain by stat alone: another size, type, executable bit, or another id of a file that is never opened."""
+    unsure: dict[bytes, int] = field(default_factory=dict)
+    """Known, but stat data cannot tell whether the content is the same."""
+    vanished: list[bytes] = field(default_factory=list)
+    """Known, and proven to be gone."""
+    unchanged: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    counters: Counters = field(default_factory=Counters)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether stat data alone prove that nothing differs."""
+        return not (self.new or self.modified or self.unsure or self.vanished)
+
+
+class Surveyor:
+    """Compares a tree with an index, folder by folder."""
+
+    def __init__(self, tree: Tree, options: Options, evidence: Evidence) -> None:
+        self.classifier = Classifier(options)
+        self._tree = tree
+        self._rules = IgnoreRules(options.ignore)
+        self._evidence = evidence
+        self._mounted_folders: set[bytes] = set()
+
+    def survey(self, scope: Scope, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
+        """Return how the part of the tree in `scope` differs; `on_progress` is told how many files were seen so far."""
+        survey = Survey()
+        index = self._evidence.index
+        missing = set(index) if scope.is_whole else {path for path in index if path in scope}
+        root_dev = None
+        for listing in walk(self._tree, self.classifier, self._rules, scope):
+            root_dev = listing.dev if root_dev is None else root_dev
+            if listing.dev != root_dev:
+                self._mounted_folders.add(listing.prefix)
+            self._compare(listing, survey, missing)
+            survey.skipped.extend(listing.skipped)
+            survey.counters.dirs_seen += 1
+            survey.counters.files_seen += len(listing.files)
+            on_progress(survey.counters.files_seen)
+        if missing:
+            self._settle_missing(survey, missing, root_dev or 0)
+        return survey
+
+    def _compare(self, listing: Listing, survey: Survey, missing: set[bytes]) -> None:
+        index, baseline, trust = self._evidence.index, self._evidence.baseline, self._evidence.trust
+        large_file_bytes = self.classifier.large_file_bytes
+        for name, st in listing.files:
+            path = listing.prefix + name
+            recorded = index.stat_fields(path)
+            if recorded is None:
+                survey.new[path] = st.st_size
+                continue
+            missing.discard(path)
+            observed = stat_data(st)
+            if (
+                recorded == observed
+                and 0 < st.st_size <= large_file_bytes
+                and not index.is_extended(path)
+                and not is_racy(observed, baseline, trust)
+            ):
+                survey.unchanged += 1
+                continue
+            verdict = self._examine(index[path], st)
+            if verdict is Verdict.CLEAN:
+                survey.unchanged += 1
+            elif verdict is Verdict.MODIFIED:
+                survey.modified[path] = st.st_size
+            else:
+                survey.unsure[path] = st.st_size
+
+    def _examine(self, entry: Entry, st: os.stat_result) -> Verdict:
+        evidence = self._evidence
+        kind = self.classifier.kind(entry.path, st.st_size)
+        if kind.tracking is Tracking.STAT:
+            pointer_id = stat_only_id(st.st_size, st.st_mtime_ns)
+            return examine_pointer(entry, stat_data(st), pointer_id, evidence.baseline, evidence.trust)
+        return examine(entry, stat_data(st), kind.tracking, evidence.baseline, evidence.trust)
+
+    def _settle_missing(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
+        """Tell what is proven to be gone from what only could not be seen."""
+        unproven = {skipped.path for skipped in survey.skipped if skipped.reason.keeps_known}
+        gone = sorted(path for path in missing if not _is_at_or_below(path, unproven))
+        unmounted = self._unmounted(gone, root_dev)
+        survey.skipped.extend(Skipped(folder, SkipReason.UNMOUNTED) for folder in sorted(set(unmounted.values())))
+        survey.vanished = [path for path in gone if path not in unmounted]
+        survey.unchanged += len(missing) - len(survey.vanished)
+
+    def _unmounted(self, gone: Iterable[bytes], root_dev: int) -> dict[bytes, bytes]:
+        """Return path -> folder for paths recorded on a device of their own whose folder is now on the root's device.
+
+        The device that most entries were recorded on was the root's then: devices may be numbered anew at each boot.
+        """
+        index = self._evidence.index
+        suspects = [path for path in gone if index[path].stat.dev != root_dev & 0xFFFF_FFFF]
+        if not suspects:
+            return {}
+        home_dev = Counter(index[path].stat.dev for path in index).most_common(1)[0][0]
+        return {
+            path: path.rpartition(b"/")[0]
+            for path in suspects
+            if index[path].stat.dev != home_dev and not self._is_on_a_mount(path)
+        }
+
+    def _is_on_a_mount(self, path: bytes) -> bool:
+        return any(path.startswith(prefix) for prefix in self._mounted_folders)
+
+
+def _is_at_or_below(path: bytes, folders: set[bytes]) -> bool:
+    if not folders:
+        return False
+    while path:
+        if path in folders:
+            return True
+        path = path.rpartition(b"/")[0]
+    return b"" in folders
