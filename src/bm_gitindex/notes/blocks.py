@@ -1,0 +1,125 @@
+"""The blocks of a Markdown body that hold inline text: paragraphs and headings.
+
+pulldown-cmark finds the blocks, as plain CommonMark without extensions: a table is a paragraph here, and a
+`[[link]]` is text. What is handed on is the source, with its markup, as basic-memory's parser sees it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyromark
+
+from bm_gitindex.notes.prefixes import Container, without_prefixes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Text at this level and below is not read, as in markdown-it's CommonMark.
+_DEEPEST_LEVEL = 20
+_LEVELS = {"BlockQuote": 1, "Item": 2}
+_OPAQUE = frozenset({"CodeBlock", "HtmlBlock"})
+_BLOCKS = _OPAQUE | {"BlockQuote", "List", "Item", "Paragraph", "Heading", "Rule"}
+
+# A bracket, or what could be white space before one.
+_MAY_BEGIN_WITH_BRACKET = re.compile(rb"\[|[^!-~]")
+_CODE_LINES = re.compile(rb"(?:(?: {4}| {0,3}\t)[^\n]*\n?)*")
+
+
+class MarkdownUnreadableError(ValueError):
+    """Nested deeper than the bound allows, or more than the parser itself can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """The text of one paragraph or heading."""
+
+    text: str
+    in_quote: bool
+    in_item: bool
+    """Inside a list item, and no item has ended since the last one began."""
+
+
+def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
+    r"""Yield the blocks that could hold an observation or a link; those that surely do not are left out.
+
+    `body` has `\n` as its only line end. Raises `MarkdownUnreadableError`.
+    """
+    source = body.encode()
+    containers: list[Container] = []
+    in_item = is_opaque = False
+    text_start, text_end = -1, -1
+    for event, span in _events(body):
+        edge, block = _edge_and_block(event)
+        if block not in _BLOCKS:
+            if text_start < 0 and not is_opaque:
+                text_start = span["start"]
+            text_end = span["end"]
+            continue
+        if text_start >= 0:
+            text = _block_text(source, text_start, text_end, containers)
+            if text is not None:
+                yield TextBlock(text, any(c.kind == "BlockQuote" for c in containers), in_item)
+            text_start = -1
+        is_start = edge == "Start"
+        is_opaque = is_start and block in _OPAQUE
+        if block == "Item":
+            in_item = is_start
+        if block in _LEVELS:
+            _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
+
+
+def _events(body: str) -> Iterator[tuple[Any, Any]]:
+    try:
+        yield from pyromark.events_with_range(body, merge_text=True)
+    except BaseException as error:
+        # A panic in Rust is no Exception, and its class cannot be imported; one note must not end a whole run.
+        if type(error).__name__ == "PanicException":
+            raise MarkdownUnreadableError("the Markdown parser failed") from error
+        raise
+
+
+def _edge_and_block(event: Any) -> tuple[str, str]:
+    """Return `Start` or `End` and the block's name; for an event inside a text, names that are no block's."""
+    if isinstance(event, str):
+        return event, event
+    ((edge, what),) = event.items()
+    if edge in ("Start", "End"):
+        return edge, what if isinstance(what, str) else next(iter(what))
+    return edge, edge
+
+
+def _follow(containers: list[Container], opened: Container | None, max_nesting: int) -> None:
+    if opened is None:
+        containers.pop()
+    elif len(containers) == max_nesting:
+        raise MarkdownUnreadableError(f"nested deeper than {max_nesting}")
+    else:
+        containers.append(opened)
+
+
+def _block_text(source: bytes, start: int, end: int, containers: list[Container]) -> str | None:
+    """Return the text of a block without its containers' markers; `None` for one without interest."""
+    if start > 0 and source.startswith(b"\\", start - 1):
+        start -= 1
+    raw = source[start if containers else _skip_code(source, start) : end]
+    if not (b"[[" in raw or b"#" in raw or _MAY_BEGIN_WITH_BRACKET.match(raw)):
+        return None
+    if sum(_LEVELS[container.kind] for container in containers) >= _DEEPEST_LEVEL:
+        return None
+    text = raw.decode()
+    if containers and "\n" in text:
+        text = without_prefixes(text, containers, source)
+    return text.strip()
+
+
+def _skip_code(source: bytes, start: int) -> int:
+    """Return where the text of a top-level block begins.
+
+    Lines indented as code are text after a link reference definition, by CommonMark; markdown-it takes them as code.
+    """
+    line_start = source.rfind(b"\n", 0, start) + 1
+    code = _CODE_LINES.match(source, line_start)
+    return start if code is None else max(start, code.end())

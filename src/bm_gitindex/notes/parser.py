@@ -1,0 +1,69 @@
+"""Bytes to a `ParsedNote`: what basic-memory's own parser finds in a note, and a warning where it would give up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bm_gitindex.notes.fields import DateUnusableError, permalink_of, tags_of, time_of, title_of, type_of
+from bm_gitindex.notes.frontmatter import split_front_matter
+from bm_gitindex.notes.markdown import read_body
+from bm_gitindex.notes.model import ParsedNote
+from bm_gitindex.notes.text import decode_note
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bm_gitindex.notes.model import JsonValue
+    from bm_gitindex.options import NoteBounds
+
+
+def parse_note(data: bytes, bounds: NoteBounds) -> ParsedNote:
+    """Return what the note says. No content is an error: what cannot be read is left out, with a warning.
+
+    `data` is at most `bounds.note_max_bytes` long; the caller sees to that.
+    """
+    text, encoding_warning = decode_note(data)
+    header = split_front_matter(text, bounds)
+    body = read_body(header.body, bounds)
+    fields = _Fields(header.values)
+    return ParsedNote(
+        title=title_of(fields.take("title")),
+        type=type_of(fields.take("type")),
+        permalink=fields.take_permalink(),
+        tags=tags_of(fields.take("tags")),
+        created=fields.take_time("created"),
+        modified=fields.take_time("modified"),
+        metadata=fields.rest,
+        observations=body.observations,
+        relations=body.relations,
+        warnings=tuple(
+            warning for warning in (encoding_warning, header.warning, *fields.warnings, *body.warnings) if warning
+        ),
+    )
+
+
+class _Fields:
+    """The keys of a header; those that are taken, and can be used, leave the rest."""
+
+    def __init__(self, values: Mapping[str, JsonValue]) -> None:
+        self.rest = dict(values)
+        self.warnings: list[str] = []
+
+    def take(self, key: str) -> JsonValue:
+        return self.rest.pop(key, None)
+
+    def take_permalink(self) -> str | None:
+        if isinstance(self.rest.get("permalink"), list | dict):
+            self.warnings.append("permalink ignored: not a text")
+            return None
+        return permalink_of(self.take("permalink"))
+
+    def take_time(self, key: str) -> datetime | None:
+        try:
+            time = time_of(self.rest.get(key))
+        except DateUnusableError as error:
+            self.warnings.append(f"{key} ignored: {error}")
+            return None
+        self.rest.pop(key, None)
+        return time

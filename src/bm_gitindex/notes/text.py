@@ -1,0 +1,42 @@
+"""Text out of bytes, and what must not be in it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def clean_text(text: str) -> str:
+    """Return text that UTF-8, JSON, SQLite and PostgreSQL can all hold.
+
+    NUL is dropped, a lone surrogate becomes U+FFFD.
+    """
+    if text.isascii() and "\x00" not in text:
+        return text
+    return _NOT_STORABLE.sub(lambda found: "" if found[0] == "\x00" else "\ufffd", text)
+
+
+def decode_note(data: bytes) -> tuple[str, str | None]:
+    """Return the text of a note, and a warning if it is not UTF-8.
+
+    Byte order mark and NUL are dropped. Bytes that are not UTF-8 are UTF-16 if they start with its mark, else
+    Windows-1252, or Latin-1 where that has no character.
+    """
+    try:
+        text, warning = data.decode(), None
+    except UnicodeDecodeError:
+        text, encoding = _decode_other(data)
+        warning = f"not UTF-8: read as {encoding}"
+    return clean_text(text.removeprefix("\ufeff")), warning
+
+
+def _decode_other(data: bytes) -> tuple[str, str]:
+    if data.startswith(_UTF16_MARKS):
+        return data.decode("utf-16", errors="replace"), "UTF-16"
+    try:
+        return data.decode("cp1252"), "Windows-1252"
+    except UnicodeDecodeError:
+        return data.decode("latin-1"), "Latin-1"
