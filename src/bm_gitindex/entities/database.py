@@ -1,0 +1,197 @@
+"""Opening the entity database: connection, SQLite's settings, schema, and SQLite's errors in our words.
+
+Every connection is used by one task at a time. Transactions are begun by SQLAlchemy's `begin` event and not by the
+sqlite3 module, whose own way leaves DDL outside of them (SQLAlchemy's documentation of its SQLite dialect,
+"Transactions with SQLite and the sqlite3 driver").
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, NullPool, event, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bm_gitindex.entities.sqliteerrors import translated
+from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
+from bm_gitindex.errors import StateWriteError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+_BUSY_TIMEOUT_MS = 10_000
+_DRIVER = "sqlite+aiosqlite"
+
+
+class Database:
+    """One open connection, and the file that it leads to."""
+
+    def __init__(self, path: Path, connection: AsyncConnection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run the body in one transaction: committed at its end, rolled back if it raises.
+
+        Raises DatabaseDamagedError, StateWriteError or LockHeldError where SQLite reports such a thing.
+        """
+        with _errors_translated(self.path):
+            async with self._connection.begin():
+                yield self._connection
+
+
+@asynccontextmanager
+async def open_for_writing(path: Path) -> AsyncIterator[Database]:
+    """Open the database at `path`, created if need be (readable by its owner alone), with the present schema.
+
+    The caller holds the project's lock. The database is in WAL mode, where the file system allows it, so that readers
+    and the writer do not wait for each other; closed, and with no reader left, it is a single file again.
+
+    Raises StateWriteError, DatabaseDamagedError, LockHeldError, and SchemaUnsupportedError for a newer schema.
+    """
+    _create_private(path)
+    url = URL.create(_DRIVER, database=os.fspath(path))
+    async with _open(url, path, "BEGIN IMMEDIATE") as connection:
+        with _errors_translated(path):
+            await _enter_wal(connection)
+        try:
+            database = Database(path, connection)
+            async with database.transaction() as transaction:
+                await transaction.run_sync(_migrate, path)
+            yield database
+        except BaseException:
+            # What went wrong before must not be hidden by its consequences; the next writer tidies up.
+            with suppress(sqlite3.Error):
+                await _empty_wal(connection)
+            raise
+        with _errors_translated(path):
+            await _empty_wal(connection)
+
+
+@asynccontextmanager
+async def open_for_reading(path: Path, read_only_uri: str) -> AsyncIterator[Database]:
+    """Open the database at `path`, whose schema has been looked at before, to read from it.
+
+    A reader of a database in WAL mode takes part in it: it opens the file for writing, though it may not write, so
+    that `-wal` and `-shm` are there while it reads and gone afterwards. Where that is not allowed it uses the URI of
+    `tie.read_only_uri`.
+    """
+    uri = read_only_uri
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        uri = uri.partition("?")[0] + "?mode=rw"
+    location, _, parameters = uri.partition("?")
+    query = dict(parameter.split("=") for parameter in parameters.split("&"))
+    url = URL.create(_DRIVER, database=location, query={"uri": "true", **query})
+    async with _open(url, path, "BEGIN") as connection:
+        with _errors_translated(path):
+            await _pragma(connection, "query_only = ON")
+        try:
+            yield Database(path, connection)
+        finally:
+            # Otherwise the last reader to leave would not take `-wal` and `-shm` away.
+            await _pragma(connection, "query_only = OFF")
+
+
+@asynccontextmanager
+async def _open(url: URL, path: Path, begin: str) -> AsyncIterator[AsyncConnection]:
+    engine = create_async_engine(
+        url, poolclass=NullPool, connect_args={"isolation_level": None}, json_serializer=_json_text
+    )
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    try:
+        with _errors_translated(path):
+            connection = await engine.connect()
+        try:
+            await _pragma(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}")
+            await _pragma(connection, "foreign_keys = ON")
+            yield connection
+        finally:
+            await connection.close()
+    finally:
+        await engine.dispose()
+
+
+async def _enter_wal(connection: AsyncConnection) -> None:
+    """Turn WAL on, or stay with the rollback journal where it cannot be had (network file systems, a busy reader).
+
+    In WAL mode `synchronous = NORMAL` can lose the last transactions with the power, never the order of them; the tie
+    then tells that they are missing. A rollback journal needs FULL to be as safe.
+    """
+    mode = None
+    with suppress(sqlite3.OperationalError):
+        mode = await _pragma(connection, "journal_mode = WAL")
+    await _pragma(connection, f"synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
+
+
+async def _empty_wal(connection: AsyncConnection) -> None:
+    """Bring everything into the database file, or what a reader does not hold back; `-wal` is left empty."""
+    await _pragma(connection, "busy_timeout = 0")
+    await _pragma(connection, "wal_checkpoint(TRUNCATE)")
+
+
+async def _pragma(connection: AsyncConnection, pragma: str) -> Any:
+    """Run a pragma outside of any transaction, where alone most of them take effect; return its first value."""
+    driver_connection = (await connection.get_raw_connection()).driver_connection
+    assert driver_connection is not None
+    async with driver_connection.execute(f"PRAGMA {pragma}") as cursor:
+        row = await cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def _migrate(connection: Connection, path: Path) -> None:
+    revision = None
+    if inspect(connection).has_table("alembic_version"):
+        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision == SCHEMA_HEAD:
+        return
+    if revision is not None:
+        check_revision(revision, path)
+    # Alembic takes 0.6 s to import, and is needed once for each revision of the schema.
+    from bm_gitindex.entities.migrations import upgrade_to_head
+
+    upgrade_to_head(connection)
+
+
+def _create_private(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StateWriteError(
+            f"{path}: cannot be written ({error.strerror}); "
+            "make the file and its folder writable, or choose another state_dir"
+        ) from error
+
+
+def _json_text(value: object) -> str:
+    """Return JSON that people can read; half a surrogate pair, which UTF-8 has not, becomes an escape of JSON's own."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def _errors_translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        reported = translated(error.orig, path) if isinstance(error.orig, sqlite3.Error) else None
+        if reported is None:
+            raise
+        raise reported from error
+    except sqlite3.Error as error:
+        reported = translated(error, path)
+        if reported is None:
+            raise
+        raise reported from error

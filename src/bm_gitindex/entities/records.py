@@ -1,0 +1,175 @@
+"""What goes into the entity database and comes out of it, as plain values; no SQLAlchemy here.
+
+Paths are relative to the project's root, in bytes, separated by `/`. Blob ids are 20 bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bm_gitindex.notes.model import JsonValue, ParsedNote
+    from bm_gitindex.rules import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What is known of one file's outside: its path, its content's id, its size and times."""
+
+    path: bytes
+    kind: Kind
+    blob_id: bytes
+    size_bytes: int
+    mtime_ns: int
+    birth_ns: int | None
+    """None where the file system keeps no birth time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """A file whose content is new to the database, at a path that may have a row already."""
+
+    file: FileRecord
+    note: ParsedNote | None
+    """None for files that are not parsed: everything but notes, and notes beyond their bounds."""
+    warnings: tuple[str, ...] = ()
+    """Problems found outside the parser, such as a note too large to be parsed."""
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """Problems of content, the parser's included."""
+        return self.warnings + (self.note.warnings if self.note else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A file whose row has the right content id; its size and times are brought up to date."""
+
+    file: FileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A file of known content that is now found at another path. Its row keeps id and permalink."""
+
+    old_path: bytes
+    file: FileRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A path that is gone."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the database says of one path."""
+
+    entity_id: int
+    path: bytes
+    kind: Kind
+    blob_id: bytes
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectState:
+    """The project row: the tie between index and database, and what shaped the entities."""
+
+    tie_closed: bool
+    """False while a sync is under way, or after one that did not finish."""
+    index_trailer: bytes | None
+    """SHA-1 trailer of the index that these entities belong to; None before the first sync."""
+    parser_version: int
+    options_fingerprint: str
+    entries_at_full_sync: int
+    deleted_since_full_sync: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRun:
+    """One finished sync, for the record."""
+
+    started_at: datetime
+    finished_at: datetime
+    full: bool
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFailure:
+    """A file that could not be read, and how often."""
+
+    path: bytes
+    error: str
+    failures: int
+    """Within the hour that began at `window_started_at`."""
+    window_started_at: datetime
+    last_failed_at: datetime
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntityObservation:
+    """One observation of an entity."""
+
+    category: str
+    content: str
+    tags: tuple[str, ...]
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRelation:
+    """One relation, seen from the entity that states it."""
+
+    type: str
+    target: str
+    """The link text as written."""
+    to_permalink: str | None
+    """Permalink of the entity it resolves to, or None while it is unresolved or that entity has no permalink."""
+    to_path: bytes | None
+    """Path of the entity it resolves to, or None while it is unresolved."""
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRelation:
+    """One relation, seen from the entity that it points at."""
+
+    type: str
+    from_permalink: str | None
+    from_path: bytes
+    context: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One entity with its observations and relations, in and out."""
+
+    id: int
+    title: str
+    type: str
+    permalink: str | None
+    file_path: bytes
+    kind: Kind
+    content_type: str
+    blob_id: bytes
+    size_bytes: int
+    mtime_ns: int
+    created_at: datetime
+    updated_at: datetime
+    tags: tuple[str, ...]
+    metadata: Mapping[str, JsonValue]
+    warnings: tuple[str, ...]
+    observations: tuple[EntityObservation, ...]
+    relations: tuple[EntityRelation, ...]
+    incoming: tuple[IncomingRelation, ...]

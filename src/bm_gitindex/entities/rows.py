@@ -1,0 +1,181 @@
+"""From records to rows: what a file and its note put into each column. Nothing here touches a database."""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bm_gitindex.notes.links import alias_key, link_key, link_target
+from bm_gitindex.notes.permalink import title_from_path
+from bm_gitindex.rules import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bm_gitindex.entities.records import FileRecord, Upsert
+    from bm_gitindex.notes.model import ParsedNote
+
+Row = dict[str, Any]
+
+UNCATEGORISED = "note"
+"""The category of an observation that states none."""
+
+_NOTE_CONTENT_TYPE = "text/markdown"
+_UNKNOWN_CONTENT_TYPE = "application/octet-stream"
+_FILE_TYPE = "file"
+_UNPARSED_NOTE_TYPE = "note"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What an entity answers to when a link is resolved."""
+
+    path: bytes
+    title: str
+    permalink: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntity:
+    """The part of a row that decides what becomes of it when its file changes."""
+
+    id: int
+    path: bytes
+    title: str
+    title_from_path: bool
+    permalink: str | None
+    created_at: datetime
+    updated_at: datetime
+    updated_at_from_note: bool
+
+    @property
+    def names(self) -> Names:
+        """What the entity answers to."""
+        return Names(self.path, self.title, self.permalink)
+
+
+def moment(time_ns: int) -> datetime:
+    """Return a time in nanoseconds since the epoch as UTC; beyond the years 1 to 9999, the nearest within."""
+    try:
+        return _EPOCH + timedelta(microseconds=time_ns // 1000)
+    except OverflowError:
+        return _LAST_MOMENT if time_ns > 0 else _FIRST_MOMENT
+
+
+def derived_title(file: FileRecord) -> str:
+    """Return the title that a file has by its name alone: a note's stem, any other file's whole name."""
+    if file.kind is Kind.NOTE:
+        return title_from_path(file.path)
+    return file.path.rpartition(b"/")[2].decode("utf-8", "replace")
+
+
+def content_type(file: FileRecord) -> str:
+    """Return the media type that a file has by its name alone."""
+    if file.kind is Kind.NOTE:
+        return _NOTE_CONTENT_TYPE
+    name = file.path.rpartition(b"/")[2].decode("utf-8", "replace")
+    # The leading folder keeps a name such as "data:a.png" from being taken for a URL.
+    guessed, _encoding = mimetypes.guess_type(f"./{name}")
+    return guessed or _UNKNOWN_CONTENT_TYPE
+
+
+def entity_columns(upsert: Upsert, permalink: str | None, stored: StoredEntity | None) -> Row:
+    """Return every column of an entity but its id and project."""
+    file, note = upsert.file, upsert.note
+    stated_title = note.title if note else None
+    created = note.created if note else None
+    modified = note.modified if note else None
+    if created is None:
+        created = stored.created_at if stored else _first_seen_at(file)
+    return {
+        **_file_columns(file),
+        "title": derived_title(file) if stated_title is None else stated_title,
+        "title_from_path": stated_title is None,
+        "type": _entity_type(upsert),
+        "permalink": permalink,
+        "alias_key": permalink and alias_key(permalink),
+        "created_at": created,
+        "updated_at": modified or moment(file.mtime_ns),
+        "updated_at_from_note": modified is not None,
+        "tags": list(note.tags) if note else [],
+        "metadata": dict(note.metadata) if note else {},
+        "warnings": [*(note.warnings if note else ()), *upsert.warnings],
+    }
+
+
+def moved_columns(stored: StoredEntity, file: FileRecord) -> Row:
+    """Return the columns of an entity that change when its file is found at another path."""
+    title = derived_title(file) if stored.title_from_path else stored.title
+    return {**_file_columns(file), "title": title, "updated_at": _kept_update(stored, file)}
+
+
+def refreshed_columns(stored: StoredEntity, file: FileRecord) -> Row:
+    """Return the columns of an entity that change when its file was touched."""
+    return {
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
+        "updated_at": _kept_update(stored, file),
+    }
+
+
+def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[Row]:
+    """Yield a row for each observation of a note."""
+    for position, observation in enumerate(note.observations):
+        yield {
+            "entity_id": entity_id,
+            "position": position,
+            "category": UNCATEGORISED if observation.category is None else observation.category,
+            "content": observation.content,
+            "tags": list(observation.tags),
+            "context": observation.context,
+        }
+
+
+def relation_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
+    """Yield a row for each relation of a note; what it resolves to is not decided yet."""
+    for position, relation in enumerate(note.relations):
+        target_name = link_target(relation.target)
+        yield {
+            "project_id": project_id,
+            "from_id": entity_id,
+            "position": position,
+            "type": relation.type,
+            "target": relation.target,
+            "target_name": target_name,
+            "target_key": link_key(target_name),
+            "target_alias": alias_key(target_name),
+            "to_id": None,
+            "pending": True,
+            "context": relation.context,
+        }
+
+
+def _entity_type(upsert: Upsert) -> str:
+    if upsert.note is not None:
+        return upsert.note.type
+    return _UNPARSED_NOTE_TYPE if upsert.file.kind is Kind.NOTE else _FILE_TYPE
+
+
+def _file_columns(file: FileRecord) -> Row:
+    return {
+        "file_path": file.path,
+        "kind": file.kind,
+        "content_type": content_type(file),
+        "blob_id": file.blob_id,
+        "size_bytes": file.size_bytes,
+        "mtime_ns": file.mtime_ns,
+    }
+
+
+def _first_seen_at(file: FileRecord) -> datetime:
+    return moment(file.mtime_ns if file.birth_ns is None else file.birth_ns)
+
+
+def _kept_update(stored: StoredEntity, file: FileRecord) -> datetime:
+    """Return the time of the last update: a note's own statement outlives a new mtime."""
+    return stored.updated_at if stored.updated_at_from_note else moment(file.mtime_ns)

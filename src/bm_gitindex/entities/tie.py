@@ -1,0 +1,136 @@
+"""The tie between index and database, read through the standard library alone.
+
+Whether a run has anything to store is known before SQLAlchemy is imported. Reading here never creates, changes or
+leaves behind a file: neither the database, nor the `-wal` and `-shm` files that SQLite keeps beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from bm_gitindex.entities.records import ProjectState
+from bm_gitindex.entities.sqliteerrors import damaged, translated
+from bm_gitindex.errors import SchemaUnsupportedError, StateFolderError, StateWriteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_REVISIONS = ("0001",)
+"""Every revision of the schema that this release can read or migrate, oldest first."""
+SCHEMA_HEAD = SCHEMA_REVISIONS[-1]
+"""The revision that this release writes."""
+LOCAL_PROJECT = "local"
+"""Name of the one project of a database in a state folder."""
+
+_WAL_FORMAT = b"\x02"
+_READ_FORMAT_OFFSET = 19  # sqlite.org/fileformat2.html, "File format version numbers"
+_TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+_REVISION = "SELECT version_num FROM alembic_version"
+_STATE = (
+    "SELECT tie_closed, index_trailer, parser_version, options_fingerprint, entries_at_full_sync,"
+    " deleted_since_full_sync FROM project WHERE name = ?"
+)
+
+
+def read_project_state(database: Path) -> ProjectState | None:
+    """Return what the project row says, or None where there is nothing to go by.
+
+    None means that the file is absent or empty, holds no project yet, or that a writer must first migrate its older
+    schema or recover what a crash has left.
+
+    Raises DatabaseDamagedError for a file that is no readable entity database, SchemaUnsupportedError for one
+    that a newer release wrote, and StateFolderError for one that may not be read.
+    """
+    try:
+        uri = read_only_uri(database)
+        if uri is None:
+            return None
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return _project_state(connection, database)
+    except OSError as error:
+        raise _unreadable(database, error.strerror) from error
+    except ValueError as error:
+        raise damaged(database, error) from error
+    except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+            return None
+        reported = translated(error, database) or damaged(database, error)
+        if isinstance(reported, StateWriteError):
+            raise _unreadable(database, error) from error
+        raise reported from error
+
+
+def check_revision(revision: str, database: Path) -> None:
+    """Raise SchemaUnsupportedError unless this release can read or migrate a schema of this revision."""
+    if revision not in SCHEMA_REVISIONS:
+        raise SchemaUnsupportedError(
+            f"{database}: a newer release of bm-gitindex wrote it (schema {revision}, known up to {SCHEMA_HEAD}); "
+            "upgrade bm-gitindex, or delete the file and run `bm-gitindex sync` to rebuild it from the files"
+        )
+
+
+def read_only_uri(database: Path) -> str | None:
+    """Return the SQLite URI under which `database` is read without leaving anything behind.
+
+    An ordinary read-only opening takes part in SQLite's locks and sees what a writer has committed. It would create
+    `-wal` and `-shm` files, though, for a database in WAL mode that nobody has open; such a one is declared immutable.
+
+    None means that there is nothing to read (no file, an empty one), or that only a writer can make sense of it: a
+    `-wal` file without its `-shm`. Raises OSError if the file cannot be read.
+    """
+    try:
+        with database.open("rb") as file:
+            header = file.read(_READ_FORMAT_OFFSET + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not header:
+        return None
+    uri = "file://" + quote(os.fsencode(os.path.abspath(database))) + "?mode=ro"
+    wal_bytes = _size_bytes(_beside(database, "-wal"))
+    shm_bytes = _size_bytes(_beside(database, "-shm"))
+    creates_nothing = wal_bytes is not None and shm_bytes is not None
+    if header[_READ_FORMAT_OFFSET:] != _WAL_FORMAT or creates_nothing:
+        return uri
+    return None if wal_bytes else uri + "&immutable=1"
+
+
+def _size_bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _beside(database: Path, ending: str) -> Path:
+    return database.with_name(database.name + ending)
+
+
+def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectState | None:
+    if connection.execute(_TABLE_EXISTS).fetchone() is None:
+        return None
+    revision = connection.execute(_REVISION).fetchone()
+    if revision is None:
+        return None
+    check_revision(revision[0], database)
+    if revision[0] != SCHEMA_HEAD:
+        return None
+    row = connection.execute(_STATE, (LOCAL_PROJECT,)).fetchone()
+    if row is None:
+        return None
+    tie_closed, trailer, parser_version, fingerprint, entries, deleted = row
+    return ProjectState(
+        tie_closed=bool(tie_closed),
+        index_trailer=None if trailer is None else bytes.fromhex(trailer),
+        parser_version=parser_version,
+        options_fingerprint=fingerprint,
+        entries_at_full_sync=entries,
+        deleted_since_full_sync=deleted,
+    )
+
+
+def _unreadable(database: Path, detail: object) -> StateFolderError:
+    return StateFolderError(f"{database}: cannot be read ({detail}); make the file and its folder readable")

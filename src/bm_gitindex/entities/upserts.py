@@ -1,0 +1,116 @@
+"""Storing files whose content is new: their entities, with observations and relations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import bindparam, delete, insert, update
+
+from bm_gitindex.entities.chunks import INSERT_CHUNK, QUERY_CHUNK, chunks
+from bm_gitindex.entities.links import changed_keys, mark_pending
+from bm_gitindex.entities.permalinks import Claim, assign_permalinks
+from bm_gitindex.entities.rows import Names, Row, StoredEntity, entity_columns, observation_rows, relation_rows
+from bm_gitindex.entities.schema import entity, observation, relation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from bm_gitindex.entities.records import Upsert
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One upsert, what the database has at its path, and what it will have."""
+
+    upsert: Upsert
+    stored: StoredEntity | None
+    columns: Row
+
+    @property
+    def path(self) -> bytes:
+        """Where the file is."""
+        return self.upsert.file.path
+
+    @property
+    def renaming(self) -> tuple[Names | None, Names]:
+        """What the entity answered to, and what it will answer to."""
+        new = Names(self.path, self.columns["title"], self.columns["permalink"])
+        return (self.stored.names if self.stored else None), new
+
+
+async def write_upserts(
+    connection: AsyncConnection,
+    project_id: int,
+    upserts: Sequence[Upsert],
+    stored_by_path: Mapping[bytes, StoredEntity],
+) -> None:
+    """Store each upsert, over the row that its path has, or as a new one. No two may have the same path."""
+    permalinks = await assign_permalinks(
+        connection, project_id, [_claim(upsert, stored_by_path.get(upsert.file.path)) for upsert in upserts]
+    )
+    changes = []
+    for upsert in upserts:
+        path = upsert.file.path
+        stored = stored_by_path.get(path)
+        changes.append(_Change(upsert, stored, entity_columns(upsert, permalinks[path], stored)))
+
+    # Changed rows come first: a new one may take a permalink that a changed one gives up.
+    id_by_path = await _update_entities(connection, changes)
+    id_by_path |= await _insert_entities(connection, project_id, changes)
+    await _insert_content(connection, project_id, changes, id_by_path)
+    await mark_pending(connection, project_id, changed_keys(change.renaming for change in changes))
+
+
+def _claim(upsert: Upsert, stored: StoredEntity | None) -> Claim:
+    return Claim(
+        path=upsert.file.path,
+        is_note=upsert.note is not None,
+        stated=upsert.note.permalink if upsert.note else None,
+        held=stored.permalink if stored else None,
+    )
+
+
+async def _update_entities(connection: AsyncConnection, changes: Sequence[_Change]) -> dict[bytes, int]:
+    """Write the rows that exist, without their observations and relations; return their ids."""
+    id_by_path = {change.path: change.stored.id for change in changes if change.stored}
+    rows = [{"row_id": change.stored.id, **change.columns} for change in changes if change.stored]
+    if rows:
+        await connection.execute(update(entity).where(entity.c.id == bindparam("row_id")), rows)
+    for ids in chunks(id_by_path.values(), QUERY_CHUNK):
+        await connection.execute(delete(observation).where(observation.c.entity_id.in_(ids)))
+        await connection.execute(delete(relation).where(relation.c.from_id.in_(ids)))
+    return id_by_path
+
+
+async def _insert_entities(
+    connection: AsyncConnection, project_id: int, changes: Sequence[_Change]
+) -> dict[bytes, int]:
+    """Write the rows that are new; return their ids."""
+    rows = [{"project_id": project_id, **change.columns} for change in changes if not change.stored]
+    id_by_path: dict[bytes, int] = {}
+    for chunk in chunks(rows, INSERT_CHUNK):
+        inserted = await connection.execute(insert(entity).returning(entity.c.file_path, entity.c.id), chunk)
+        id_by_path.update((path, entity_id) for path, entity_id in inserted)
+    return id_by_path
+
+
+async def _insert_content(
+    connection: AsyncConnection,
+    project_id: int,
+    changes: Sequence[_Change],
+    id_by_path: Mapping[bytes, int],
+) -> None:
+    notes = [(id_by_path[change.path], change.upsert.note) for change in changes if change.upsert.note]
+    observations = (row for entity_id, note in notes for row in observation_rows(entity_id, note))
+    relations = (row for entity_id, note in notes for row in relation_rows(project_id, entity_id, note))
+    await _insert_all(connection, observation, observations)
+    await _insert_all(connection, relation, relations)
+
+
+async def _insert_all(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> None:
+    for chunk in chunks(rows, INSERT_CHUNK):
+        await connection.execute(insert(table), chunk)
