@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.moves import Lost
 from bm_gitindex.indexfile import read_index
-from bm_gitindex.renames import RenameFinder
+from bm_gitindex.renames import Rename, RenameFinder
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
 from bm_gitindex.worktree import ReadError, Reading, Scope, Tree, hash_file
@@ -96,17 +96,24 @@ class _Reader:
             if reading is not None and reading.blob_id != index[path].blob_id:
                 modified[path] = reading.stat.st_size
         lost = [Lost.from_entry(index[path]) for path in survey.vanished]
-        moves = RenameFinder(self._tree, self._evidence, self._classifier).find(lost, survey.new, self._read)
-        moved_away = set(moves.values())
+        renames = RenameFinder(self._tree, self._evidence, self._classifier).find(lost, survey.new, self._read)
+        moved_away = {rename.old_path for rename in renames.values()}
         gone = [path for path in survey.vanished if path not in moved_away]
         return [
-            *(self._change(ChangeStatus.MODIFIED, path, size) for path, size in modified.items()),
-            *(self._change(_new_status(path, moves), path, size, moves.get(path)) for path, size in survey.new.items()),
+            *(self._modified(path, size) for path, size in modified.items()),
+            *(self._new(path, size, renames.get(path)) for path, size in survey.new.items()),
             *(Change(ChangeStatus.DELETED, path, None, self._kind_of_gone(path), None) for path in gone),
         ]
 
-    def _change(self, status: ChangeStatus, path: bytes, size_bytes: int, old_path: bytes | None = None) -> Change:
-        return Change(status, path, old_path, self._classifier.kind(path, size_bytes), size_bytes)
+    def _new(self, path: bytes, size_bytes: int, rename: Rename | None) -> Change:
+        kind = self._classifier.kind(path, size_bytes)
+        if rename is None:
+            return Change(ChangeStatus.ADDED, path, None, kind, size_bytes)
+        return Change(ChangeStatus.MOVED, path, rename.old_path, kind, size_bytes)
+
+    def _modified(self, path: bytes, size_bytes: int) -> Change:
+        kind = self._classifier.kind(path, size_bytes)
+        return Change(ChangeStatus.MODIFIED, path, None, kind, size_bytes)
 
     def _kind_of_gone(self, path: bytes) -> Kind:
         entry = self._evidence.index[path]
@@ -125,7 +132,3 @@ class _Reader:
         self._survey.counters.files_read += kind is not Kind.STAT_ONLY
         self._survey.counters.bytes_read += reading.bytes_read
         return reading
-
-
-def _new_status(path: bytes, moves: dict[bytes, bytes]) -> ChangeStatus:
-    return ChangeStatus.MOVED if path in moves else ChangeStatus.ADDED

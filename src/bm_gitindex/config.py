@@ -81,6 +81,14 @@ def flat_options(options: Options) -> dict[str, object]:
     return flat
 
 
+def option_value(options: Options, name: str) -> object:
+    """Return the value of one option by its dotted name. Raises ConfigError for a name that there is not."""
+    flat = flat_options(options)
+    if name not in flat:
+        raise ConfigError(_unknown(name))
+    return flat[name]
+
+
 def store_option(root: Path, name: str, text: str) -> None:
     """Set one option in the configuration file from text as typed; comments in the file stay.
 

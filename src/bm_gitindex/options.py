@@ -16,7 +16,7 @@ class NoteBounds:
     They keep time and memory bounded whatever a file contains: a note beyond one of them is still an entity.
     """
 
-    note_max_bytes: int = 16 * 1024 * 1024
+    note_max_bytes: int = 4 * 1024 * 1024
     """A larger note is hashed in chunks, and not parsed."""
     front_matter_max_bytes: int = 64 * 1024
     """A larger YAML header is left out; the body is parsed."""

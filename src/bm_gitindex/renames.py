@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.moves import Found, Lost, candidates, pair_by_id, pair_by_stat
 from bm_gitindex.index.stat import stat_data
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from bm_gitindex.index.stat import StatData
+    from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Evidence
     from bm_gitindex.worktree import Reading, Tree
 
     ReadFile = Callable[[bytes, int], Reading | None]
+
+
+class Rename(NamedTuple):
+    """Where a new file was before, and the stat by which it was recognised."""
+
+    old_path: bytes
+    stat: os.stat_result
+    blob_id: bytes
 
 
 class RenameFinder:
@@ -26,35 +36,42 @@ class RenameFinder:
         self._evidence = evidence
         self._classifier = classifier
 
-    def find(self, lost: Sequence[Lost], new: Mapping[bytes, int], read: ReadFile) -> dict[bytes, bytes]:
-        """Return new path -> old path.
+    def find(self, lost: Sequence[Lost], new: Mapping[bytes, int], read: ReadFile) -> dict[bytes, Rename]:
+        """Return a rename by new path.
 
         `new` maps paths to sizes in bytes. `read` is called for each new file that stat cannot place and whose size
         is that of a lost one; it returns None where the file cannot be read.
         """
-        pairs = self._by_stat(lost, new)
-        taken = set(pairs.values())
+        renames = self._by_stat(lost, new)
+        taken = {rename.old_path for rename in renames.values()}
         lost = [file for file in lost if file.path not in taken]
-        found = []
+        readings: dict[bytes, Reading] = {}
         for path in sorted(candidates(lost, new)):
-            if path in pairs:
-                continue
-            reading = read(path, new[path])
+            reading = None if path in renames else read(path, new[path])
             if reading is not None:
-                kind = self._classifier.kind(path, reading.stat.st_size)
-                found.append(Found(path, reading.blob_id, stat_data(reading.stat).ino, kind.tracking))
-        return pairs | pair_by_id(lost, found)
+                readings[path] = reading._replace(data=None)
+        pairs = pair_by_id(lost, [self._found(path, reading) for path, reading in readings.items()])
+        for path, old_path in pairs.items():
+            renames[path] = Rename(old_path, readings[path].stat, readings[path].blob_id)
+        return renames
 
-    def _by_stat(self, lost: Sequence[Lost], new: Mapping[bytes, int]) -> dict[bytes, bytes]:
-        evidence = self._evidence
-        entries = [evidence.index[file.path] for file in lost if file.path in evidence.index]
-        known = [file for file in lost if file.size is not None]
-        if not evidence.trust.compares_ctime or not entries:
+    def _found(self, path: bytes, reading: Reading) -> Found:
+        kind = self._classifier.kind(path, reading.stat.st_size)
+        return Found(path, reading.blob_id, stat_data(reading.stat).ino, kind.tracking)
+
+    def _by_stat(self, lost: Sequence[Lost], new: Mapping[bytes, int]) -> dict[bytes, Rename]:
+        index, baseline, trust = self._evidence.index, self._evidence.baseline, self._evidence.trust
+        entries = [index[file.path] for file in lost if _is_entry_of(file, index)]
+        if not trust.compares_ctime or not entries:
             return {}
-        observed: dict[bytes, StatData] = {}
-        for path in candidates(known, new):
-            try:
-                observed[path] = stat_data(self._tree.lstat(path))
-            except OSError:
-                continue  # gone again: whoever reads it will say so
-        return pair_by_stat(entries, observed, evidence.baseline, evidence.trust)
+        observed: dict[bytes, os.stat_result] = {}
+        for path in candidates([file for file in lost if file.size is not None], new):
+            with suppress(OSError):  # gone again: whoever reads it will say so
+                observed[path] = self._tree.lstat(path)
+        stats = {path: stat_data(st) for path, st in observed.items()}
+        pairs = pair_by_stat(entries, stats, baseline, trust)
+        return {path: Rename(old, observed[path], index[old].blob_id) for path, old in pairs.items()}
+
+
+def _is_entry_of(file: Lost, index: Index) -> bool:
+    return file.path in index and index[file.path].blob_id == file.blob_id

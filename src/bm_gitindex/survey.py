@@ -54,6 +54,10 @@ class Survey:
     """Known, but stat data cannot tell whether the content is the same."""
     vanished: list[bytes] = field(default_factory=list)
     """Known, and proven to be gone."""
+    unseen: frozenset[bytes] = frozenset()
+    """Known, and neither found nor proven to be gone."""
+    unlooked: frozenset[bytes] = frozenset()
+    """Files and folders that could not be looked at."""
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -62,6 +66,14 @@ class Survey:
     def is_clean(self) -> bool:
         """Whether stat data alone prove that nothing differs."""
         return not (self.new or self.modified or self.unsure or self.vanished)
+
+    def is_unproven(self, path: bytes) -> bool:
+        """Return whether a path that was not found may be there all the same, since nobody could look."""
+        while self.unlooked and path:
+            if path in self.unlooked:
+                return True
+            path = path.rpartition(b"/")[0]
+        return b"" in self.unlooked
 
 
 class Surveyor:
@@ -89,6 +101,7 @@ class Surveyor:
             survey.counters.dirs_seen += 1
             survey.counters.files_seen += len(listing.files)
             on_progress(survey.counters.files_seen)
+        survey.unlooked = frozenset(skipped.path for skipped in survey.skipped if skipped.reason.keeps_known)
         if missing:
             self._settle_missing(survey, missing, root_dev or 0)
         return survey
@@ -130,12 +143,12 @@ class Surveyor:
 
     def _settle_missing(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
         """Tell what is proven to be gone from what only could not be seen."""
-        unproven = {skipped.path for skipped in survey.skipped if skipped.reason.keeps_known}
-        gone = sorted(path for path in missing if not _is_at_or_below(path, unproven))
+        gone = sorted(path for path in missing if not survey.is_unproven(path))
         unmounted = self._unmounted(gone, root_dev)
         survey.skipped.extend(Skipped(folder, SkipReason.UNMOUNTED) for folder in sorted(set(unmounted.values())))
         survey.vanished = [path for path in gone if path not in unmounted]
-        survey.unchanged += len(missing) - len(survey.vanished)
+        survey.unseen = frozenset(missing.difference(survey.vanished))
+        survey.unchanged += len(survey.unseen)
 
     def _unmounted(self, gone: Iterable[bytes], root_dev: int) -> dict[bytes, bytes]:
         """Return path -> folder for paths recorded on a device of their own whose folder is now on the root's device.
@@ -155,13 +168,3 @@ class Surveyor:
 
     def _is_on_a_mount(self, path: bytes) -> bool:
         return any(path.startswith(prefix) for prefix in self._mounted_folders)
-
-
-def _is_at_or_below(path: bytes, folders: set[bytes]) -> bool:
-    if not folders:
-        return False
-    while path:
-        if path in folders:
-            return True
-        path = path.rpartition(b"/")[0]
-    return b"" in folders

@@ -291,27 +291,27 @@ def _unmerged_left_out(table: _Table) -> dict[bytes, int]:
 def encode(entries: Iterable[Entry]) -> bytes:
     """Return the bytes of an index with these entries, in any order.
 
-    Raises ValueError for an entry that no index may hold: an invalid path, a null id, a path given twice.
+    Raises ValueError for an entry that no index may hold: an invalid path, a null id.
     """
-    return update(Index.empty(), {entry.path: entry for entry in entries})
+    return update(Index.empty(), {entry.path: encode_entry(entry) for entry in entries})
 
 
-def update(index: Index, changes: Mapping[bytes, Entry | None]) -> bytes:
-    """Return the bytes of an index that differs from `index` by `changes`: an entry to store, or None to leave out.
+def update(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
+    """Return the bytes of an index that differs from `index` by `changes`: an encoded entry by path, or None for none.
 
     Entries that do not change are copied as they stand. Extensions of the old index are not: they would be stale.
     """
     names = sorted(index.keys() | changes.keys()) if changes else list(index)
     records = []
     for name in names:
-        if name not in changes:
-            records.append(index.record(name) or _encode_entry(index[name]))
-        elif entry := changes[name]:
-            records.append(_encode_entry(entry))
+        record = changes[name] if name in changes else index.record(name) or encode_entry(index[name])
+        if record is not None:
+            records.append(record)
     return _assemble(records)
 
 
-def _encode_entry(entry: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
+    """Return an entry as versions 2 and 3 write it. Raises ValueError for one that no index may hold."""
     if not is_valid_path(entry.path):
         raise ValueError(f"not a path for an index: {entry.path!r}")
     if entry.blob_id == _NULL_ID or len(entry.blob_id) != ID_LENGTH:

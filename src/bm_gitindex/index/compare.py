@@ -42,6 +42,10 @@ class Baseline(NamedTuple):
     is_trusted: bool
     """False makes every entry racy: the index is not of our writing, or was written on a clock since set back."""
 
+    def distrusted(self) -> Baseline:
+        """Return the same index as one that proves nothing."""
+        return self._replace(is_trusted=False)
+
 
 class LockClock(NamedTuple):
     """t0: the file system's time at the start of a run that writes, and the device whose clock that is."""
@@ -115,8 +119,3 @@ def examine_pointer(entry: Entry, observed: StatData, expected_id: bytes, baseli
 def entry_for(entry: Entry, clock: LockClock, trust: Trust) -> Entry:
     """Return the entry as it may be stored after a reading in this run: smudged while its file is young."""
     return entry.with_size_zero() if is_young(entry.stat, clock, trust) else entry
-
-
-def unexamined_entry(entry: Entry, baseline: Baseline, trust: Trust) -> Entry:
-    """Return an entry as it may be stored by a run that did not compare its content: smudged if it was racy."""
-    return entry.with_size_zero() if is_racy(entry.stat, baseline, trust) else entry

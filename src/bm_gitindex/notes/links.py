@@ -24,3 +24,8 @@ def link_key(text: str) -> str:
     letters = _NOT_LETTERS.sub("", transliterate(name).lower())
     key = "/".join(part for part in letters.split("/") if part)
     return key or "_".join(name.casefold().replace("-", "_").split()) or text
+
+
+def alias_key(name: str) -> str:
+    """Return what two names have in common that differ only in case, or in `_` for `-`."""
+    return name.lower().replace("_", "-")

@@ -1,0 +1,129 @@
+"""The first half of a sync: under the lock, but before anything is stored, find out whether anything has to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import TYPE_CHECKING
+
+from bm_gitindex.entities.tie import read_project_state
+from bm_gitindex.errors import DatabaseDamagedError, IndexDamagedError
+from bm_gitindex.filesystem import trust_for
+from bm_gitindex.index.compare import Baseline
+from bm_gitindex.index.entry import Index
+from bm_gitindex.indexfile import IndexSnapshot, read_index, set_aside
+from bm_gitindex.notes.model import PARSER_VERSION
+from bm_gitindex.report import Progress
+from bm_gitindex.survey import Evidence, Survey, Surveyor
+from bm_gitindex.worktree import Scope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bm_gitindex.entities.records import ProjectState
+    from bm_gitindex.indexfile import IndexLock
+    from bm_gitindex.options import Options
+    from bm_gitindex.report import SyncRequest
+    from bm_gitindex.rules import Classifier
+    from bm_gitindex.statefolder import StateFolder
+    from bm_gitindex.worktree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What stays the same through one sync."""
+
+    root: Path
+    state: StateFolder
+    options: Options
+    request: SyncRequest
+    lock: IndexLock
+    tree: Tree
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a run knows before it stores anything."""
+
+    evidence: Evidence
+    baseline: Baseline
+    """What the index is worth, whatever the user asked for: for the new one that is made of it."""
+    classifier: Classifier
+    survey: Survey
+    scope: Scope
+    is_match: bool
+    """Index and database belong together."""
+    must_parse: bool
+    """The entities were made by another parser, or under other options."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to store: all is clean, and a new index would be worth no more than this one."""
+        return self.is_match and self.survey.is_clean and self.baseline.is_trusted
+
+
+def look(run: Run) -> Findings:
+    """Return what index, database and tree say, opening no file of the user's.
+
+    A damaged index or database is set aside, and counts as lost. Raises IndexUnsupportedError, SchemaUnsupportedError,
+    StateFolderError and StateWriteError.
+    """
+    snapshot = _read_index(run)
+    project = _read_project_state(run)
+    is_tied = (
+        project is not None
+        and project.tie_closed
+        and snapshot.exists
+        and project.index_trailer == snapshot.index.trailer
+    )
+    must_parse = project is not None and _shape(project) != (PARSER_VERSION, options_fingerprint(run.options))
+    is_match = is_tied and not must_parse
+    if not is_tied and snapshot.exists and not run.notices:
+        run.notices.append("index and database do not belong together: both are compared with the files")
+    baseline = snapshot.baseline
+    if run.lock.clock.is_before(baseline):
+        baseline = baseline.distrusted()
+    proven_by_stat = baseline.distrusted() if run.request.paranoid else baseline
+    evidence = Evidence(snapshot.index, proven_by_stat, trust_for(run.root, run.options))
+    scope = Scope(run.request.paths if is_match else ())
+    surveyor = Surveyor(run.tree, run.options, evidence)
+    survey = surveyor.survey(scope, lambda files: run.request.on_progress(Progress("looking", files, 0)))
+    return Findings(evidence, baseline, surveyor.classifier, survey, scope, is_match, must_parse)
+
+
+def set_database_aside(run: Run, error: DatabaseDamagedError) -> None:
+    """Put a damaged database where it is not lost and not in the way. Raises StateWriteError."""
+    target = set_aside(run.state.database)
+    for ending in ("-wal", "-shm", "-journal"):
+        companion = run.state.database.with_name(run.state.database.name + ending)
+        if companion.exists():
+            companion.rename(target.with_name(target.name + ending))
+    run.notices.append(f"{error}; kept as {target.name}, and built anew from the files")
+
+
+def options_fingerprint(options: Options) -> str:
+    """Return a text that changes with every option that shapes what is stored of a note."""
+    shaping = (options.note_suffixes, options.bounds)
+    return sha1(repr(shaping).encode(), usedforsecurity=False).hexdigest()
+
+
+def _shape(project: ProjectState) -> tuple[int, str]:
+    return project.parser_version, project.options_fingerprint
+
+
+def _read_index(run: Run) -> IndexSnapshot:
+    try:
+        return read_index(run.state)
+    except IndexDamagedError as error:
+        target = set_aside(run.state.index)
+        run.notices.append(f"{error}; kept as {target.name}, and built anew from files and database")
+        return IndexSnapshot(Index.empty(), Baseline(0, is_trusted=False), exists=False)
+
+
+def _read_project_state(run: Run) -> ProjectState | None:
+    try:
+        return read_project_state(run.state.database)
+    except DatabaseDamagedError as error:
+        set_database_aside(run, error)
+        return None

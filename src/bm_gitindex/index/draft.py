@@ -1,0 +1,73 @@
+"""The next index while a run makes it: what was read, what was not, and what may be said of either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bm_gitindex.index.codec import encode_entry, update
+from bm_gitindex.index.compare import entry_for, is_racy
+from bm_gitindex.index.entry import Entry, Tracking
+from bm_gitindex.index.stat import StatData
+
+if TYPE_CHECKING:
+    from bm_gitindex.index.compare import Baseline, LockClock
+    from bm_gitindex.index.entry import Index
+    from bm_gitindex.index.stat import Trust
+
+
+class Draft:
+    """Changes to an index, held encoded so that a first run over many files stays small."""
+
+    def __init__(self, index: Index, baseline: Baseline, clock: LockClock, trust: Trust) -> None:
+        """`baseline` is what `index` is worth as evidence; `clock` is t0 of the run."""
+        self._index = index
+        self._baseline = baseline
+        self._clock = clock
+        self._trust = trust
+        self._changes: dict[bytes, bytes | None] = {}
+        self._confirmed: set[bytes] = set()
+
+    def put(self, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> None:
+        """Store a file as it was read in this run; while it is young, smudged."""
+        entry = Entry.of(path, stat, blob_id, tracking)
+        self._set(entry_for(entry, self._clock, self._trust))
+
+    def put_unread(self, path: bytes, entry: Entry | None) -> None:
+        """Store what stays known of a file that was not read; None leaves it out."""
+        if entry is not None:
+            self._set(entry)
+        elif path in self._index:
+            self._changes[path] = None
+
+    def drop(self, path: bytes) -> None:
+        """Leave out a path that is gone."""
+        self.put_unread(path, None)
+
+    def encode(self) -> bytes | None:
+        """Return the bytes of the new index, or None where it would prove nothing that the old one does not.
+
+        An entry that was racy, and was not looked at in this run, is smudged: written anew as it is, it would look as
+        if someone had.
+        """
+        if not self._changes and not self._confirmed and self._baseline.is_trusted:
+            return None
+        for path in self._index:
+            if path not in self._changes and path not in self._confirmed and self._is_racy(path):
+                self._set(self._index[path].with_size_zero())
+        return update(self._index, self._changes)
+
+    def __len__(self) -> int:
+        """How many entries the new index has."""
+        dropped = sum(record is None for record in self._changes.values())
+        return len(self._index.keys() | self._changes.keys()) - dropped
+
+    def _set(self, entry: Entry) -> None:
+        record = encode_entry(entry)
+        if entry.path in self._index and encode_entry(self._index[entry.path]) == record:
+            self._confirmed.add(entry.path)
+        else:
+            self._changes[entry.path] = record
+
+    def _is_racy(self, path: bytes) -> bool:
+        fields = self._index.stat_fields(path)
+        return fields is not None and is_racy(StatData(*fields), self._baseline, self._trust)

@@ -1,0 +1,168 @@
+"""Taking files in: each is read once, and the same bytes are hashed, compared with what is known, and parsed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
+from bm_gitindex.plan import stored_mtime
+from bm_gitindex.rules import Kind, Skipped
+from bm_gitindex.worktree import ReadError, Reading, Tree, hash_file, read_note
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bm_gitindex.notes.model import ParsedNote
+    from bm_gitindex.options import NoteBounds
+    from bm_gitindex.plan import Task
+    from bm_gitindex.rules import Classifier
+    from bm_gitindex.survey import Counters
+
+BATCH_FILES = 500
+BATCH_BYTES = 8 * 1024 * 1024
+_READ_AHEAD_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that was read, and what has to be stored of it."""
+
+    task: Task
+    stat: os.stat_result
+    blob_id: bytes
+    change: Upsert | Refresh | None
+    """None where the database has all of it already."""
+
+
+class Failed(NamedTuple):
+    """A file that could not be read, and the stat that it had then; zeros where not even that was to be had."""
+
+    skipped: Skipped
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Files taken in together, to be stored in one transaction."""
+
+    taken: list[Taken]
+    failed: list[Failed]
+
+
+class Intake:
+    """Reads files, one at a time, and parses those whose content is new."""
+
+    def __init__(self, tree: Tree, classifier: Classifier, bounds: NoteBounds, counters: Counters) -> None:
+        self._tree = tree
+        self._classifier = classifier
+        self._bounds = bounds
+        self._counters = counters
+        self._ahead: dict[bytes, Reading] = {}
+        self._ahead_bytes = 0
+        self.files_parsed = 0
+        self.is_stopped = False
+        """Set from outside to end the batches after the file at hand."""
+
+    def read_ahead(self, path: bytes, size_bytes: int) -> Reading | None:
+        """Return a file's reading before it is known what becomes of it, or None where it cannot be read.
+
+        The content is held for `batches`, up to a bound, so that a file which turns out to be no vanished one need
+        not be read twice.
+        """
+        try:
+            reading = self._read(path, self._classifier.kind(path, size_bytes))
+        except ReadError:
+            return None  # tried, and reported, once more in its batch
+        held_bytes = len(reading.data or b"")
+        if self._ahead_bytes + held_bytes <= _READ_AHEAD_BYTES:
+            self._ahead_bytes += held_bytes
+            self._ahead[path] = reading
+        return reading
+
+    def forget(self, path: bytes) -> None:
+        """Let go of a file that was read ahead and is not going to be taken in."""
+        reading = self._ahead.pop(path, None)
+        self._ahead_bytes -= len(reading.data or b"") if reading else 0
+
+    def batches(self, tasks: Sequence[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
+        """Yield the tasks' files in bounded batches; `on_file` is told how many were done so far."""
+        batch, batch_bytes = Batch([], []), 0
+        for number, task in enumerate(tasks, 1):
+            if self.is_stopped:
+                return
+            try:
+                taken, size_bytes = self._take(task)
+            except ReadError as error:
+                batch.failed.append(self._failed(error.skipped))
+            else:
+                batch.taken.append(taken)
+                batch_bytes += size_bytes
+            on_file(number)
+            if len(batch.taken) >= BATCH_FILES or batch_bytes >= BATCH_BYTES:
+                yield batch
+                batch, batch_bytes = Batch([], []), 0
+        if batch.taken or batch.failed:
+            yield batch
+
+    def _take(self, task: Task) -> tuple[Taken, int]:
+        reading = self._ahead.get(task.path) or self._read(task.path, task.kind)
+        self.forget(task.path)
+        record = file_record(task.path, task.kind, reading.stat, reading.blob_id)
+        known = task.known
+        parsed_bytes = 0
+        change: Upsert | Refresh | None = None
+        if known is None or task.must_parse or (known.blob_id, known.is_note) != (reading.blob_id, _is_note(task)):
+            change = self._upsert(record, reading)
+            parsed_bytes = len(reading.data or b"")
+        elif known.mtime != stored_mtime(record.mtime_ns):
+            change = Refresh(record)
+        return Taken(task, reading.stat, reading.blob_id, change), parsed_bytes
+
+    def _failed(self, skipped: Skipped) -> Failed:
+        try:
+            st = self._tree.lstat(skipped.path)
+        except OSError:
+            return Failed(skipped, 0, 0)
+        return Failed(skipped, st.st_size, st.st_mtime_ns)
+
+    def _read(self, path: bytes, kind: Kind) -> Reading:
+        if kind is Kind.NOTE:
+            reading = read_note(self._tree, path, self._bounds.note_max_bytes)
+        else:
+            reading = hash_file(self._tree, path, kind)
+        self._counters.files_read += kind is not Kind.STAT_ONLY
+        self._counters.bytes_read += reading.bytes_read
+        return reading
+
+    def _upsert(self, record: FileRecord, reading: Reading) -> Upsert:
+        if record.kind is not Kind.NOTE:
+            return Upsert(record, None)
+        if reading.data is None:
+            limit = self._bounds.note_max_bytes
+            return Upsert(record, None, (f"larger than note_max_bytes ({limit}): hashed, but not parsed",))
+        return Upsert(record, self._parse(reading.data))
+
+    def _parse(self, data: bytes) -> ParsedNote:
+        # Imported here: YAML and Markdown cost 50 ms that a run without a changed note does not pay.
+        from bm_gitindex.notes.parser import parse_note
+
+        self.files_parsed += 1
+        return parse_note(data, self._bounds)
+
+
+def file_record(path: bytes, kind: Kind, st: os.stat_result, blob_id: bytes) -> FileRecord:
+    """Return what the database keeps of a file's outside."""
+    return FileRecord(path, kind, blob_id, st.st_size, st.st_mtime_ns, _birth_ns(st))
+
+
+def _is_note(task: Task) -> bool:
+    return task.kind is Kind.NOTE
+
+
+def _birth_ns(st: os.stat_result) -> int | None:
+    """Return the birth time, where system and Python know one: macOS gives it as seconds."""
+    birth_s: float | None = getattr(st, "st_birthtime", None)
+    return None if birth_s is None else int(birth_s * 1_000_000_000)

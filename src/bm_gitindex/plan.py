@@ -1,0 +1,209 @@
+"""What a sync has to do, decided before anything is read: survey, index and database held against each other.
+
+Index and database belong together when the tie says so; the index then speaks for both, and no row is looked at.
+Otherwise each path is compared with the row that the database has for it, so that whatever was lost, restored or left
+half done, only what really differs is read and parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.index.entry import Entry, Tracking
+from bm_gitindex.index.moves import Lost
+from bm_gitindex.index.stat import MODE_REGULAR, StatData, stored_size
+from bm_gitindex.rules import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bm_gitindex.entities.records import KnownFile
+    from bm_gitindex.index.entry import Index
+    from bm_gitindex.rules import Classifier
+    from bm_gitindex.survey import Survey
+
+_MASK = 0xFFFF_FFFF
+_NS_PER_S = 1_000_000_000
+_NEVER_SEEN = StatData(0, 0, 0, 0, 0, 0, MODE_REGULAR, 0, 0, 0)
+
+
+class Known(NamedTuple):
+    """What the database holds for a path, as far as it decides what has to be stored."""
+
+    blob_id: bytes
+    is_note: bool
+    mtime: tuple[int, int]
+    """Second, low 32 bits, and nanosecond."""
+
+
+class Task(NamedTuple):
+    """A file to be read."""
+
+    path: bytes
+    kind: Kind
+    known: Known | None
+    """None for a file that the database does not have."""
+    must_parse: bool = False
+    """Parse a note even if the database has its content: by another parser, or under other options."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to read, and what is gone."""
+
+    tasks: list[Task]
+    """In order of path."""
+    new: dict[bytes, int]
+    """Paths that are not known, with sizes in bytes: what a lost path may have become."""
+    lost: list[Lost]
+    """Paths that the database knows and that are proven to be gone."""
+    known_count: int
+    """How many files were known."""
+    unchanged: int
+    """Files that need not be read."""
+    unread: dict[bytes, Entry | None] = field(default_factory=dict)
+    """What the index is to say of paths that could not be looked at; None leaves one out."""
+
+
+class MatchPlanner:
+    """Plans where index and database belong together."""
+
+    def __init__(self, index: Index, classifier: Classifier) -> None:
+        self._index = index
+        self._classifier = classifier
+
+    def plan(self, survey: Survey) -> Plan:
+        """Return what the survey asks for."""
+        sizes = survey.new | survey.modified | survey.unsure
+        tasks = [Task(path, self._classifier.kind(path, sizes[path]), self.known(path)) for path in sorted(sizes)]
+        lost = [Lost.from_entry(self._index[path]) for path in survey.vanished]
+        return Plan(tasks, survey.new, lost, len(self._index), survey.unchanged)
+
+    def known(self, path: bytes) -> Known | None:
+        """Return what the database holds for a path, as the index says."""
+        entry = self._index.get(path)
+        return None if entry is None else _known_by_entry(entry, self._classifier)
+
+    def task_after_rename(self, path: bytes, old_path: bytes, kind: Kind) -> Task | None:
+        """Return what has to be read of a renamed file: nothing, unless it became a note, or is none any longer."""
+        task = Task(path, kind, self.known(old_path))
+        return task if _changes_kind(task) else None
+
+    def unread_entry(self, path: bytes) -> Entry | None:
+        """Return the entry for a file that should have been read and could not be: equal to nothing."""
+        entry = self._index.get(path)
+        return entry and entry.with_size_zero()
+
+
+class ReconcilePlanner:
+    """Plans where index and database may differ: the rows say what is known, the index what is proven."""
+
+    def __init__(
+        self, index: Index, classifier: Classifier, rows: Mapping[bytes, KnownFile], *, must_parse: bool
+    ) -> None:
+        """`must_parse` asks for every note to be parsed anew."""
+        self._index = index
+        self._classifier = classifier
+        self._rows = rows
+        self._must_parse = must_parse
+
+    def plan(self, survey: Survey) -> Plan:
+        """Return what it takes to make both agree with the tree."""
+        sizes = survey.new | survey.modified | survey.unsure
+        tasks = [self._task(path, self._classifier.kind(path, sizes[path])) for path in sizes]
+        unchanged = len(survey.unseen)
+        for entry in self._seen_entries(survey):
+            task = self._task(entry.path, _kind_of(entry, self._classifier))
+            if task.must_parse or not self._has(entry):
+                tasks.append(task)
+            else:
+                unchanged += 1
+        new = {path: size for path, size in survey.new.items() if path not in self._rows}
+        known_count = len(self._index.keys() | self._rows.keys())
+        plan = Plan(sorted(tasks, key=lambda task: task.path), new, [], known_count, unchanged)
+        self._plan_absent(survey, plan)
+        return plan
+
+    def known(self, path: bytes) -> Known | None:
+        """Return what the database holds for a path."""
+        row = self._rows.get(path)
+        if row is None:
+            return None
+        return Known(row.blob_id, row.kind is Kind.NOTE, stored_mtime(row.mtime_ns))
+
+    def unread_entry(self, path: bytes) -> Entry | None:
+        """Return the entry for a file that could not be read: the row's id, and equal to nothing."""
+        row = self._rows.get(path)
+        if row is None:
+            return None
+        entry = self._index.get(path)
+        if entry is not None and entry.blob_id == row.blob_id:
+            return entry.with_size_zero()
+        return Entry.of(path, _NEVER_SEEN, row.blob_id, row.kind.tracking)
+
+    def task_after_rename(self, path: bytes, old_path: bytes, kind: Kind) -> Task | None:
+        """Return what has to be read of a renamed file: nothing, unless it has to be parsed anew."""
+        task = Task(path, kind, self.known(old_path), self._must_parse and kind is Kind.NOTE)
+        return task if task.must_parse or _changes_kind(task) else None
+
+    def _task(self, path: bytes, kind: Kind) -> Task:
+        return Task(path, kind, self.known(path), self._must_parse and kind is Kind.NOTE)
+
+    def _seen_entries(self, survey: Survey) -> Iterator[Entry]:
+        """Yield the entries that stat data alone prove to be right."""
+        absent = survey.unseen.union(survey.vanished)
+        for path in self._index:
+            if path not in survey.modified and path not in survey.unsure and path not in absent:
+                yield self._index[path]
+
+    def _has(self, entry: Entry) -> bool:
+        """Return whether the database has what an entry says."""
+        known = _known_by_entry(entry, self._classifier)
+        return known == self.known(entry.path)
+
+    def _plan_absent(self, survey: Survey, plan: Plan) -> None:
+        """Plan for the paths that are known and were not found."""
+        for path in survey.unseen:
+            if path not in self._rows:
+                plan.unread[path] = None
+        found = survey.new.keys() | self._index.keys()
+        for path, row in self._rows.items():
+            if path in survey.unseen or (path not in found and survey.is_unproven(path)):
+                self._plan_unseen(path, plan)
+            elif path not in found:
+                plan.lost.append(Lost(path, row.blob_id, stored_size(row.size_bytes), None))
+        plan.lost += [self._lost(path) for path in survey.vanished if path in self._rows]
+
+    def _plan_unseen(self, path: bytes, plan: Plan) -> None:
+        """Keep the row, and make the index remember it, so that its file is noticed once it can be looked at."""
+        entry = self._index.get(path)
+        if entry is None or entry.blob_id != self._rows[path].blob_id:
+            plan.unread[path] = self.unread_entry(path)
+
+    def _lost(self, path: bytes) -> Lost:
+        row, entry = self._rows[path], self._index[path]
+        if entry.blob_id == row.blob_id:
+            return Lost.from_entry(entry)
+        return Lost(path, row.blob_id, stored_size(row.size_bytes), None)
+
+
+def _changes_kind(task: Task) -> bool:
+    return task.known is not None and task.known.is_note is not (task.kind is Kind.NOTE)
+
+
+def _known_by_entry(entry: Entry, classifier: Classifier) -> Known:
+    is_note = _kind_of(entry, classifier) is Kind.NOTE
+    return Known(entry.blob_id, is_note, (entry.stat.mtime_s, entry.stat.mtime_ns))
+
+
+def _kind_of(entry: Entry, classifier: Classifier) -> Kind:
+    """Return the kind of a file by its entry, whose size is cut to 32 bits."""
+    if entry.tracking is Tracking.CONTENT:
+        return classifier.kind(entry.path, 0)
+    return Kind.STAT_ONLY if entry.tracking is Tracking.STAT else Kind.SAMPLE
+
+
+def stored_mtime(mtime_ns: int) -> tuple[int, int]:
+    """Return an mtime as the index stores it: second, low 32 bits, and nanosecond."""
+    return mtime_ns // _NS_PER_S & _MASK, mtime_ns % _NS_PER_S

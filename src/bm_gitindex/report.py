@@ -1,0 +1,85 @@
+"""What a sync is asked for, what it says on the way, and what it reports at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.survey import Counters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bm_gitindex.rules import Skipped
+
+
+class Progress(NamedTuple):
+    """How far a run has come."""
+
+    activity: str
+    """What is being done, in a word or two."""
+    files: int
+    bytes: int
+
+
+def no_progress(_: Progress) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What a sync is to do."""
+
+    paths: tuple[bytes, ...] = ()
+    """Only these paths and what is below them; none: the whole project."""
+    paranoid: bool = False
+    """Compare every hashed file by content, as rsync --checksum does."""
+    allow_mass_delete: bool = False
+    """Go on where a safety stop would end the run."""
+    wait_s: float = 10.0
+    """How long to wait for another process that holds the lock."""
+    command: str = "bm-gitindex sync"
+    """Told to others that wait for the lock."""
+    on_progress: Callable[[Progress], None] = no_progress
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a sync did. Counts are of files, against index and database together."""
+
+    root: Path
+    added: int = 0
+    modified: int = 0
+    deleted: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    failed: list[Skipped] = field(default_factory=list)
+    """Files and folders that could not be read; what was known of them stays."""
+    warnings: list[tuple[bytes, str]] = field(default_factory=list)
+    """Files that were taken in, and have a problem in their content."""
+    skipped: list[Skipped] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """What was out of the ordinary with index or database, and what was done about it."""
+    counters: Counters = field(default_factory=Counters)
+    files_parsed: int = 0
+    entities_written: int = 0
+    seconds: float = 0.0
+    peak_rss_bytes: int = 0
+
+    def reset(self) -> None:
+        """Forget what was counted, before the work is begun anew."""
+        self.added = self.modified = self.deleted = self.moved = self.unchanged = 0
+        self.files_parsed = self.entities_written = 0
+        self.warnings.clear()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The five counts by name."""
+        return {
+            "added": self.added,
+            "modified": self.modified,
+            "deleted": self.deleted,
+            "moved": self.moved,
+            "unchanged": self.unchanged,
+        }

@@ -1,0 +1,213 @@
+"""The second half of a sync: reading what differs, and storing it in database and index, in an order that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
+from bm_gitindex.failures import FailureLog
+from bm_gitindex.findings import options_fingerprint
+from bm_gitindex.index.draft import Draft
+from bm_gitindex.index.entry import ID_LENGTH
+from bm_gitindex.index.stat import stat_data
+from bm_gitindex.intake import Intake, file_record
+from bm_gitindex.notes.model import PARSER_VERSION
+from bm_gitindex.plan import MatchPlanner, ReconcilePlanner
+from bm_gitindex.renames import RenameFinder
+from bm_gitindex.report import Progress
+from bm_gitindex.safety import check_deletions, check_root
+from bm_gitindex.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from bm_gitindex.entities.records import KnownFile
+    from bm_gitindex.entities.store import EntityStore
+    from bm_gitindex.findings import Findings, Run
+    from bm_gitindex.index.entry import Entry
+    from bm_gitindex.intake import Batch, Taken
+    from bm_gitindex.plan import Plan, Task
+    from bm_gitindex.renames import Rename
+    from bm_gitindex.report import SyncReport
+    from bm_gitindex.rules import Skipped
+
+
+class Storing:
+    """One run's way from findings to a closed tie and a new index."""
+
+    def __init__(self, run: Run, findings: Findings, store: EntityStore, report: SyncReport) -> None:
+        evidence = findings.evidence
+        self._run = run
+        self._findings = findings
+        self._survey = findings.survey
+        self._index = evidence.index
+        self._store = store
+        self._report = report
+        self._started_at = datetime.now(UTC)
+        self._intake = Intake(run.tree, findings.classifier, run.options.bounds, findings.survey.counters)
+        self._draft = Draft(evidence.index, findings.baseline, run.lock.clock, evidence.trust)
+        self._failures = FailureLog(self._started_at, run.tree)
+        self._rows: dict[bytes, KnownFile] = {}
+        self._planner = (
+            MatchPlanner(evidence.index, findings.classifier)
+            if findings.is_match
+            else ReconcilePlanner(evidence.index, findings.classifier, self._rows, must_parse=findings.must_parse)
+        )
+
+    async def store(self) -> None:
+        """Read, parse and store what differs.
+
+        Raises SafetyStopError before anything is changed, StateWriteError and DatabaseDamagedError.
+        """
+        project = await self._store.state()
+        self._failures.remember(await self._store.failures())
+        if not self._findings.is_match:
+            self._rows.update({row.path: row async for row in self._store.known_files()})
+        plan = await in_thread(lambda: self._planner.plan(self._survey))
+        renames = await in_thread(lambda: self._find_renames(plan))
+        gone = self._gone(plan, renames)
+        self._check_safety(project, plan, len(gone))
+
+        await self._store.open_tie(PARSER_VERSION, options_fingerprint(self._run.options))
+        await self._apply_absences(plan, gone)
+        await self._apply_renames(renames)
+        await self._take_in(self._tasks(plan, renames), frozenset(renames))
+        self._tell("resolving links", self._survey.counters.files_read)
+        await self._store.resolve_links()
+        await self._store.record_failures(self._failures.recorded)
+        await self._store.clear_failures(self._failures.cleared)
+        await self._finish(project, len(gone))
+
+    def _find_renames(self, plan: Plan) -> dict[bytes, Rename]:
+        finder = RenameFinder(self._run.tree, self._findings.evidence, self._findings.classifier)
+        return finder.find(plan.lost, plan.new, self._intake.read_ahead)
+
+    def _gone(self, plan: Plan, renames: Mapping[bytes, Rename]) -> list[bytes]:
+        """Return the paths that are known to index or database, and are neither found nor found elsewhere."""
+        renamed = {rename.old_path for rename in renames.values()}
+        lost = {file.path for file in plan.lost}
+        return sorted(lost.union(self._survey.vanished) - renamed)
+
+    def _check_safety(self, project: ProjectState, plan: Plan, deletions: int) -> None:
+        if self._run.request.allow_mass_delete:
+            return
+        if self._findings.scope.is_whole:
+            check_root(self._run.root, self._survey, plan.known_count)
+        known_count = project.entries_at_full_sync if self._findings.is_match else plan.known_count
+        check_deletions(deletions, project.deleted_since_full_sync, known_count)
+
+    async def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
+        for path, entry in plan.unread.items():
+            self._draft.put_unread(path, entry)
+        for path in gone:
+            self._draft.drop(path)
+            self._failures.read(path)
+        if gone:
+            await self._store.remove([Delete(path) for path in gone])
+        self._report.deleted += len(gone)
+        self._report.unchanged += plan.unchanged
+
+    async def _apply_renames(self, renames: Mapping[bytes, Rename]) -> None:
+        moves = []
+        for path, rename in renames.items():
+            kind = self._findings.classifier.kind(path, rename.stat.st_size)
+            moves.append(Move(rename.old_path, file_record(path, kind, rename.stat, rename.blob_id)))
+            self._draft.drop(rename.old_path)
+            self._draft.put(path, stat_data(rename.stat), rename.blob_id, kind.tracking)
+        if moves:
+            await self._store.move(moves)
+        self._report.moved += len(moves)
+
+    def _tasks(self, plan: Plan, renames: Mapping[bytes, Rename]) -> list[Task]:
+        """Return what is still to be read, files that failed too often left out."""
+        tasks = [task for task in plan.tasks if task.path not in renames]
+        for path, rename in renames.items():
+            kind = self._findings.classifier.kind(path, rename.stat.st_size)
+            task = self._planner.task_after_rename(path, rename.old_path, kind)
+            if task is None:
+                self._intake.forget(path)
+            else:
+                tasks.append(task)
+        return [task for task in sorted(tasks, key=lambda task: task.path) if not self._is_set_aside(task)]
+
+    def _is_set_aside(self, task: Task) -> bool:
+        skipped = self._failures.set_aside(task.path)
+        if skipped is not None:
+            self._leave(skipped)
+        return skipped is not None
+
+    async def _take_in(self, tasks: Sequence[Task], renamed: frozenset[bytes]) -> None:
+        async with aclosing(self._batches(tasks)) as batches:
+            async for batch in batches:
+                await self._store_batch(batch, renamed)
+        self._report.files_parsed += self._intake.files_parsed
+
+    async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
+        """Yield batches, each read in a thread while the one before is stored."""
+        batches = self._intake.batches(tasks, lambda files: self._tell("reading", files))
+        reading = asyncio.ensure_future(in_thread(lambda: next(batches, None)))
+        try:
+            while (batch := await reading) is not None:
+                reading = asyncio.ensure_future(in_thread(lambda: next(batches, None)))
+                yield batch
+        finally:
+            self._intake.is_stopped = True
+            await asyncio.wait({reading})
+
+    async def _store_batch(self, batch: Batch, renamed: frozenset[bytes]) -> None:
+        changes = [taken.change for taken in batch.taken if taken.change is not None]
+        if changes:
+            self._report.entities_written += await self._store.put(changes)
+        for taken in batch.taken:
+            task = taken.task
+            self._draft.put(task.path, stat_data(taken.stat), taken.blob_id, task.kind.tracking)
+            self._failures.read(task.path)
+            if isinstance(taken.change, Upsert):
+                self._report.warnings += [(task.path, warning) for warning in taken.change.all_warnings]
+            if task.path not in renamed:
+                self._count(taken)
+        for failed in batch.failed:
+            self._failures.failed(failed)
+            self._leave(failed.skipped)
+
+    def _leave(self, skipped: Skipped) -> None:
+        """Keep what is known of a file that was not read, and make sure that it is looked at again."""
+        self._survey.skipped.append(skipped)
+        self._draft.put_unread(skipped.path, self._planner.unread_entry(skipped.path))
+
+    def _count(self, taken: Taken) -> None:
+        path, report = taken.task.path, self._report
+        entry = self._index.get(path)
+        known_id = taken.task.known.blob_id if taken.task.known else entry and entry.blob_id
+        if known_id is None:
+            report.added += 1
+        elif known_id != taken.blob_id or (entry is not None and self._changes_mode(entry, taken)):
+            report.modified += 1
+        else:
+            report.unchanged += 1
+
+    def _changes_mode(self, entry: Entry, taken: Taken) -> bool:
+        return self._findings.evidence.trust.filemode and entry.stat.mode != stat_data(taken.stat).mode
+
+    async def _finish(self, project: ProjectState, deletions: int) -> None:
+        """Tie the database to the index to come, and put that into place."""
+        data = await in_thread(self._draft.encode)
+        is_full = self._findings.scope.is_whole
+        state = ProjectState(
+            tie_closed=True,
+            index_trailer=data[-ID_LENGTH:] if data else self._index.trailer,
+            parser_version=PARSER_VERSION,
+            options_fingerprint=options_fingerprint(self._run.options),
+            entries_at_full_sync=len(self._draft) if is_full else project.entries_at_full_sync,
+            deleted_since_full_sync=0 if is_full else project.deleted_since_full_sync + deletions,
+        )
+        run = SyncRun(self._started_at, datetime.now(UTC), is_full, self._report.counts)
+        await self._store.close_tie(state, run)
+        if data is not None:
+            await in_thread(lambda: self._run.lock.commit(data))
+
+    def _tell(self, activity: str, files: int) -> None:
+        self._run.request.on_progress(Progress(activity, files, self._survey.counters.bytes_read))

@@ -1,0 +1,135 @@
+"""Bringing index and entity database up to date. The only writer.
+
+The run holds the lock from before the first file is looked at. In the database, the first transaction opens the tie
+and the last one closes it with the trailer of the index to come, which is then renamed into place: wherever the run
+ends, the next one can tell whether the two stores belong together.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from bm_gitindex.changes import ChangeStatus, status
+from bm_gitindex.entities.tie import read_project_state
+from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError
+from bm_gitindex.findings import Findings, Run, look, set_database_aside
+from bm_gitindex.indexfile import lock_index, read_index
+from bm_gitindex.report import SyncReport, SyncRequest
+from bm_gitindex.threads import in_thread
+from bm_gitindex.worktree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bm_gitindex.options import Options
+    from bm_gitindex.statefolder import StateFolder
+
+
+async def sync(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
+    """Bring index and database up to date and return what was done; blocking work runs in threads.
+
+    Raises LockHeldError, SafetyStopError, StateWriteError, StateFolderError, IndexUnsupportedError and
+    SchemaUnsupportedError. Cancelled, it keeps what was committed, and leaves no lock.
+    """
+    started_s = time.perf_counter()
+    with ExitStack() as stack:
+        try:
+            run = await in_thread(lambda: stack.enter_context(_started(root, state, options, request)))
+            findings = await in_thread(lambda: look(run))
+            report = SyncReport(root)
+            if findings.is_settled:
+                report.unchanged = findings.survey.unchanged
+            else:
+                findings = await _store(run, findings, report)
+        finally:
+            await in_thread(stack.close)
+    return _completed(report, run, findings, started_s)
+
+
+def sync_blocking(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
+    """Do as `sync` does, without an event loop where nothing has to be stored, which saves its start-up."""
+    started_s = time.perf_counter()
+    with _started(root, state, options, request) as run:
+        findings = look(run)
+        report = SyncReport(root)
+        if findings.is_settled:
+            report.unchanged = findings.survey.unchanged
+        else:
+            # Imported here: an unchanged project pays for no event loop.
+            import asyncio
+
+            findings = asyncio.run(_store(run, findings, report))
+    return _completed(report, run, findings, started_s)
+
+
+def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
+    """Return what a sync would report of files, without a lock and without writing anything."""
+    found = status(root, state, options, request.paths)
+    report = SyncReport(root, skipped=list(found.skipped), counters=found.counters, seconds=found.seconds)
+    by_status = [change.status for change in found.changes]
+    report.added = by_status.count(ChangeStatus.ADDED)
+    report.modified = by_status.count(ChangeStatus.MODIFIED)
+    report.deleted = by_status.count(ChangeStatus.DELETED)
+    report.moved = by_status.count(ChangeStatus.MOVED)
+    report.unchanged = found.counters.files_seen - report.added - report.modified - report.moved
+    report.failed = [skipped for skipped in found.skipped if skipped.reason.is_failure]
+    report.peak_rss_bytes = _peak_rss_bytes()
+    if not _is_tied(state):
+        report.notices.append("index and database do not belong together: a sync compares both with the files")
+    return report
+
+
+@contextmanager
+def _started(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> Iterator[Run]:
+    state.ensure()
+    with lock_index(state, request.wait_s, request.command) as lock, Tree(root) as tree:
+        yield Run(root, state, options, request, lock, tree)
+
+
+async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
+    """Store what was found, and return what was found in the end: a damaged database means to look again."""
+    # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
+    from bm_gitindex.entities.store import open_store
+    from bm_gitindex.storing import Storing
+
+    try:
+        async with open_store(run.state.database) as store:
+            await Storing(run, findings, store, report).store()
+    except DatabaseDamagedError as error:
+        set_database_aside(run, error)
+        report.reset()
+        findings = await in_thread(lambda: look(run))
+        async with open_store(run.state.database) as store:
+            await Storing(run, findings, store, report).store()
+    return findings
+
+
+def _completed(report: SyncReport, run: Run, findings: Findings, started_s: float) -> SyncReport:
+    survey = findings.survey
+    report.skipped = sorted(set(survey.skipped), key=lambda skipped: skipped.path)
+    report.failed = [skipped for skipped in report.skipped if skipped.reason.is_failure]
+    report.notices = run.notices
+    report.counters = survey.counters
+    report.seconds = time.perf_counter() - started_s
+    report.peak_rss_bytes = _peak_rss_bytes()
+    return report
+
+
+def _is_tied(state: StateFolder) -> bool:
+    try:
+        project = read_project_state(state.database)
+        return project is not None and project.tie_closed and project.index_trailer == read_index(state).index.trailer
+    except BmGitIndexError:
+        return False
+
+
+def _peak_rss_bytes() -> int:
+    # Imported here: only a report needs it.
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # getrusage(2): bytes on macOS, kilobytes elsewhere

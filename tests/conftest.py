@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from support.git import Git
+from support.project import Project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+settings.register_profile(
+    "default-here",
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default-here")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty project that has a state folder and no index."""
+    root = tmp_path / "root"
+    root.mkdir()
+    return Project(root)
+
+
+@pytest.fixture
+def git(project: Project, tmp_path: Path) -> Git:
+    """git beside the project's index and files."""
+    return Git(tmp_path / "git", project.state.index, project.root)

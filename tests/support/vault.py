@@ -1,0 +1,124 @@
+"""A project that is synced for real: files, index and database in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from bm_gitindex import Options, Project, SyncRequest
+from bm_gitindex.index import compare
+from bm_gitindex.indexfile import read_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pytest
+
+    from bm_gitindex import Status, SyncReport
+    from bm_gitindex.index.entry import Index
+
+LONG_AGO_S = 1_700_000_000
+
+
+def never_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file count as old at once: ctime cannot be set, and nobody wants to wait for it.
+
+    `Vault.age_index` sets T a little ahead of the clock, which must not be taken for a clock that was set back.
+    """
+    monkeypatch.setattr(compare, "YOUNG_MARGIN_S", -1_000_000)
+    monkeypatch.setattr(
+        compare.LockClock, "is_before", lambda clock, baseline: clock.second + 60 < baseline.timestamp_s
+    )
+
+
+class Vault:
+    """A folder of notes and what is known of it."""
+
+    def __init__(self, root: Path, options: Options | None = None) -> None:
+        root.mkdir(exist_ok=True)
+        self.root = root
+        self.options = options or Options()
+
+    @property
+    def project(self) -> Project:
+        return Project(self.root, self.options)
+
+    def write(self, path: str, content: str | bytes = "text\n") -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        return file
+
+    def sync(self, *paths: str, **request: object) -> SyncReport:
+        return self.project.sync_blocking(paths, SyncRequest(**request))  # type: ignore[arg-type]
+
+    def settled_sync(self) -> SyncReport:
+        """Sync, and let the index look newer than every file, as it does when some time has passed."""
+        report = self.sync()
+        self.age_index()
+        return report
+
+    def age_index(self) -> None:
+        st = os.stat(self.index_path)
+        os.utime(self.index_path, ns=(st.st_mtime_ns + 5_000_000_000, st.st_mtime_ns + 5_000_000_000))
+
+    def status(self, *paths: str) -> Status:
+        return self.project.status(paths)
+
+    @property
+    def state_path(self) -> Path:
+        return self.project.state.path
+
+    @property
+    def index_path(self) -> Path:
+        return self.project.state.index
+
+    @property
+    def database_path(self) -> Path:
+        return self.project.state.database
+
+    @property
+    def index(self) -> Index:
+        return read_index(self.project.state).index
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.database_path)) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        with closing(sqlite3.connect(self.database_path)) as connection, connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(statement, parameters)
+
+    def ids(self) -> dict[object, object]:
+        """Entity id by path."""
+        return dict(self.rows("SELECT file_path, id FROM entity"))  # type: ignore[arg-type]
+
+    def state_bytes(self) -> dict[str, bytes]:
+        """Index and database, byte for byte."""
+        return {path.name: path.read_bytes() for path in self.state_path.iterdir() if path.name != "lock"}
+
+    def meaning(self) -> dict[str, object]:
+        """What the stores say, without what depends on when it was said: row ids and times."""
+        query = """SELECT file_path, title, type, kind, blob_id, size_bytes, mtime_ns, metadata, tags, warnings
+                   FROM entity ORDER BY file_path"""
+        observations = """SELECT file_path, position, category, content, context FROM observation
+                          JOIN entity ON entity.id = entity_id ORDER BY file_path, position"""
+        relations = """SELECT source.file_path, relation.position, relation.type, target, relation.context,
+                              aim.file_path
+                       FROM relation JOIN entity AS source ON source.id = from_id
+                       LEFT JOIN entity AS aim ON aim.id = to_id ORDER BY source.file_path, relation.position"""
+        index = self.index
+        return {
+            "entities": self.rows(query),
+            "observations": self.rows(observations),
+            "relations": self.rows(relations),
+            "index": [(path, index[path].blob_id, index[path].tracking) for path in index],
+        }
+
+
+def paths_of(changes: Iterable[object]) -> list[bytes]:
+    return [change.path for change in changes]  # type: ignore[attr-defined]

@@ -1,0 +1,760 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import bm_gitindex as bmg
+from bm_gitindex import BmGitIndexError, Options
+from bm_gitindex.entities.store import EntityStore
+from bm_gitindex.errors import LockHeldError, SafetyStopError, SchemaUnsupportedError, StateWriteError
+from bm_gitindex.index.entry import blob_id
+from bm_gitindex.indexfile import IndexLock, lock_index
+from bm_gitindex.notes import model
+from bm_gitindex.worktree import Tree
+from support.faults import DENIED, deny_file, deny_folder
+from support.vault import Vault, never_young, paths_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOTE = "---\ntitle: One\n---\n- [fact] water is wet #nature\n- relates_to [[Two]]\n"
+
+
+@pytest.fixture
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
+    """A small vault in which every file counts as old."""
+    never_young(monkeypatch)
+    vault = Vault(tmp_path / "vault")
+    vault.write("one.md", NOTE)
+    vault.write("sub/two.md", "---\ntitle: Two\n---\n")
+    vault.write("sub/picture.png", b"\x89PNG")
+    return vault
+
+
+def counts(vault: Vault, *paths: str, **request: object) -> dict[str, int]:
+    return {name: count for name, count in vault.sync(*paths, **request).counts.items() if count}
+
+
+def many(vault: Vault, count: int = 30, folder: str = "many") -> None:
+    for number in range(count):
+        vault.write(f"{folder}/note {number:03}.md", f"# Note {number}\n\n[[One]] #n{number}\n")
+
+
+def cold_meaning(vault: Vault, tmp_path: Path) -> dict[str, object]:
+    """What a first sync of the same files says; a copy that keeps mtimes, since rows hold them."""
+    copy = tmp_path / "cold"
+    shutil.copytree(vault.root, copy, symlinks=True, ignore=shutil.ignore_patterns(".basic-memory"))
+    cold = Vault(copy, vault.options)
+    cold.sync()
+    return cold.meaning()
+
+
+def opening_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Tree, path: bytes) -> int:
+        if not path.endswith(b".gitignore"):
+            pytest.fail(f"{path!r} was opened")
+        raise DENIED
+
+    monkeypatch.setattr(Tree, "open_file", refuse)
+
+
+class TestOrdinarySync:
+    def test_a_first_sync_adds_everything(self, vault: Vault) -> None:
+        report = vault.sync()
+        assert report.counts == {"added": 3, "modified": 0, "deleted": 0, "moved": 0, "unchanged": 0}
+        assert (report.counters.files_read, report.files_parsed, report.entities_written) == (3, 2, 3)
+        assert [path for (path,) in vault.rows("SELECT file_path FROM entity ORDER BY 1")] == [
+            "one.md",
+            "sub/picture.png",
+            "sub/two.md",
+        ]
+
+    def test_a_settled_clean_tree_is_not_read_and_not_a_byte_is_written(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        before = vault.state_bytes()
+        opening_fails(monkeypatch)
+        report = vault.sync()
+        assert report.counts["unchanged"] == 3
+        assert report.counters.files_read == 0
+        assert vault.state_bytes() == before
+
+    def test_a_young_file_is_looked_at_once_more_and_then_settled(self, tmp_path: Path) -> None:
+        by_mtime = Options(trust_ctime=False, trust_filemode=True, check_stat="default")
+        vault = Vault(tmp_path / "vault", by_mtime)
+        file = vault.write("one.md", NOTE)
+        assert vault.sync().counters.files_read == 1
+        assert vault.index[b"one.md"].stat.size == 0
+        ago_ns = time.time_ns() - 10_000_000_000
+        os.utime(file, ns=(ago_ns, ago_ns))
+        report = vault.sync()
+        assert (report.counters.files_read, report.files_parsed) == (1, 0)
+        assert vault.index[b"one.md"].stat.size == len(NOTE)
+        assert vault.sync().counters.files_read == 0
+
+    def test_one_edit_reads_and_parses_one_file(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.write("one.md", NOTE + "- [fact] fire is hot\n")
+        report = vault.sync()
+        assert report.counts == {"added": 0, "modified": 1, "deleted": 0, "moved": 0, "unchanged": 2}
+        assert (report.counters.files_read, report.files_parsed, report.entities_written) == (1, 1, 1)
+
+    def test_an_edit_of_the_same_size_with_its_mtime_put_back_is_found_by_ctime(self, vault: Vault) -> None:
+        vault.settled_sync()
+        st = os.stat(vault.root / "one.md")
+        vault.write("one.md", NOTE.replace("wet", "dry"))
+        os.utime(vault.root / "one.md", ns=(st.st_atime_ns, st.st_mtime_ns))
+        assert counts(vault) == {"modified": 1, "unchanged": 2}
+
+    def test_a_touched_file_is_read_and_not_parsed_and_its_row_gets_the_new_mtime(self, vault: Vault) -> None:
+        vault.settled_sync()
+        os.utime(vault.root / "one.md", ns=(5, 1_600_000_000_000_000_007))
+        report = vault.sync()
+        assert report.counts["unchanged"] == 3
+        assert (report.counters.files_read, report.files_parsed) == (1, 0)
+        assert vault.rows("SELECT mtime_ns FROM entity WHERE file_path = 'one.md'") == [(1_600_000_000_000_000_007,)]
+
+    def test_an_executable_bit_is_a_modification_and_nothing_is_parsed(self, vault: Vault) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").chmod(0o755)
+        report = vault.sync()
+        assert (report.counts["modified"], report.files_parsed) == (1, 0)
+        assert vault.index[b"one.md"].stat.mode == 0o100755
+
+    def test_a_deleted_file_is_deleted(self, vault: Vault) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        assert counts(vault) == {"deleted": 1, "unchanged": 2}
+        assert b"one.md" not in vault.index
+        assert "one.md" not in vault.ids()
+
+    def test_links_resolve_when_their_target_appears_and_fall_back_when_it_goes(self, vault: Vault) -> None:
+        target = "SELECT aim.file_path FROM relation LEFT JOIN entity AS aim ON aim.id = to_id"
+        (vault.root / "sub/two.md").unlink()
+        vault.sync()
+        assert vault.rows(target) == [(None,)]
+        vault.write("sub/two.md", "---\ntitle: Two\n---\n")
+        vault.sync()
+        assert vault.rows(target) == [("sub/two.md",)]
+        (vault.root / "sub/two.md").unlink()
+        vault.sync()
+        assert vault.rows(target) == [(None,)]
+
+    def test_a_file_that_comes_to_be_ignored_is_deleted(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.write(".gitignore", "*.png\n")
+        assert counts(vault) == {"deleted": 1, "unchanged": 2}
+
+    def test_a_file_that_became_a_symlink_is_deleted_and_skipped(self, vault: Vault) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        (vault.root / "one.md").symlink_to("sub/two.md")
+        report = vault.sync()
+        assert report.counts["deleted"] == 1
+        assert paths_of(report.skipped) == [b"one.md"]
+
+    def test_names_that_are_not_utf8_are_kept(self, vault: Vault) -> None:
+        with open(os.path.join(os.fsencode(vault.root), b"caf\xe9.md"), "wb") as file:
+            file.write(b"text")
+        vault.sync()
+        assert b"caf\xe9.md" in vault.index
+        assert "caf//e9.md" in vault.ids()
+
+    def test_users_files_are_left_as_they_are(self, vault: Vault) -> None:
+        def looks() -> dict[str, tuple[int, int, bytes]]:
+            files = [path for path in vault.root.rglob("*") if path.is_file() and ".basic-memory" not in path.parts]
+            return {str(p): (p.stat().st_mtime_ns, p.stat().st_ctime_ns, p.read_bytes()) for p in files}
+
+        before = looks()
+        vault.sync()
+        vault.sync(paranoid=True)
+        assert looks() == before
+
+    def test_the_state_folder_is_for_the_user_alone(self, vault: Vault) -> None:
+        vault.sync()
+        assert vault.state_path.stat().st_mode & 0o777 == 0o700
+        modes = {path.name: path.stat().st_mode & 0o777 for path in vault.state_path.iterdir()}
+        assert set(modes) == {".gitignore", "entities.db", "index", "index.own", "lock"}
+        assert set(modes.values()) == {0o600}
+        assert (vault.state_path / ".gitignore").read_text() == "*\n"
+
+
+class TestMoves:
+    def test_a_moved_folder_is_not_opened_and_keeps_its_ids(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        many(vault)
+        vault.settled_sync()
+        before = vault.ids()
+        (vault.root / "many").rename(vault.root / "few")
+        opening_fails(monkeypatch)
+        report = vault.sync()
+        assert (report.counts["moved"], report.counts["unchanged"], report.files_parsed) == (30, 3, 0)
+        assert {str(p).replace("few/", "many/"): i for p, i in vault.ids().items()} == before
+
+    def test_a_renamed_file_is_read_once_and_not_parsed(self, vault: Vault) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        (vault.root / "one.md").rename(vault.root / "sub/uno.md")
+        report = vault.sync()
+        assert report.counts["moved"] == 1
+        assert (report.counters.files_read, report.files_parsed) == (1, 0)
+        assert vault.ids()["sub/uno.md"] == before["one.md"]
+
+    def test_a_note_renamed_to_another_kind_keeps_its_id_and_loses_its_observations(self, vault: Vault) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        (vault.root / "one.md").rename(vault.root / "one.txt")
+        assert counts(vault) == {"moved": 1, "unchanged": 2}
+        assert vault.ids()["one.txt"] == before["one.md"]
+        assert vault.rows("SELECT COUNT(*) FROM observation") == [(0,)]
+        vault.age_index()
+        (vault.root / "one.txt").rename(vault.root / "one.md")
+        vault.sync()
+        assert vault.ids() == before
+        assert vault.rows("SELECT COUNT(*) FROM observation") == [(1,)]
+
+    def test_incoming_relations_follow_a_moved_note(self, vault: Vault) -> None:
+        vault.settled_sync()
+        (vault.root / "sub/two.md").rename(vault.root / "deux.md")
+        vault.sync()
+        assert vault.rows("SELECT file_path FROM relation JOIN entity ON entity.id = to_id") == [("deux.md",)]
+
+    def test_a_title_made_from_the_name_follows_it(self, vault: Vault) -> None:
+        vault.write("untitled.md", "no header\n")
+        vault.settled_sync()
+        (vault.root / "untitled.md").rename(vault.root / "renamed.md")
+        vault.sync()
+        assert vault.rows("SELECT title FROM entity WHERE file_path = 'renamed.md'") == [("renamed",)]
+
+    def test_swapped_folders_are_found_changed(self, vault: Vault, tmp_path: Path) -> None:
+        vault.write("a/x.md", "in a\n")
+        vault.write("b/x.md", "in b\n")
+        vault.settled_sync()
+        (vault.root / "a").rename(vault.root / "c")
+        (vault.root / "b").rename(vault.root / "a")
+        (vault.root / "c").rename(vault.root / "b")
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_moved_and_edited_beyond_recognition_is_deleted_and_added_with_one_reading(self, vault: Vault) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        vault.write("eno.md", NOTE[::-1])
+        report = vault.sync()
+        assert (report.counts["deleted"], report.counts["added"], report.counters.files_read) == (1, 1, 1)
+
+
+class TestPartialSync:
+    def test_only_the_paths_that_were_asked_for_are_taken_in(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.write("one.md", "edited\n")
+        vault.write("sub/two.md", "edited\n")
+        vault.write("sub/three.md", "new\n")
+        (vault.root / "sub/picture.png").unlink()
+        assert counts(vault, "sub") == {"added": 1, "modified": 1, "deleted": 1}
+        assert [change.path for change in vault.status().changes] == [b"one.md"]
+
+    def test_a_path_that_is_gone_is_deleted(self, vault: Vault) -> None:
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "sub")
+        assert counts(vault, "sub/two.md") == {"deleted": 1}
+        assert sorted(vault.index) == [b"one.md", b"sub/picture.png"]
+
+    def test_racy_entries_outside_of_it_are_not_blessed(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.sync()
+        os.utime(vault.index_path, (1, 1))  # T long before any file: all are racy
+        vault.write("one.md", "edited\n")
+        vault.sync("one.md")
+        assert vault.index[b"sub/two.md"].stat.size == 0
+        assert vault.index[b"one.md"].stat.size == len("edited\n")
+
+    def test_the_root_itself_stands_for_the_whole_project(self, vault: Vault) -> None:
+        assert counts(vault, ".") == {"added": 3}
+
+    def test_a_path_outside_of_the_root_is_refused(self, vault: Vault) -> None:
+        with pytest.raises(bmg.BmGitIndexError, match="outside"):
+            vault.sync("../elsewhere")
+
+    def test_without_a_match_a_partial_sync_becomes_a_full_one(self, vault: Vault) -> None:
+        assert counts(vault, "one.md") == {"added": 3}
+
+
+class TestLostAndRestored:
+    def test_a_lost_index_costs_reading_and_no_parsing(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        vault.index_path.unlink()
+        report = vault.sync()
+        assert report.counts == {"added": 0, "modified": 0, "deleted": 0, "moved": 0, "unchanged": 3}
+        assert (report.files_parsed, vault.ids()) == (0, before)
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_a_lost_database_is_built_anew(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        vault.database_path.unlink()
+        report = vault.sync()
+        assert (report.counts["added"], report.counts["unchanged"], report.files_parsed) == (0, 3, 2)
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        vault.age_index()
+        assert vault.sync().counters.files_read == 0
+
+    def test_both_lost_is_a_first_sync(self, vault: Vault) -> None:
+        vault.settled_sync()
+        shutil.rmtree(vault.state_path)
+        assert counts(vault) == {"added": 3}
+
+    def test_with_the_index_lost_a_move_and_a_deletion_are_still_told_from_the_database(self, vault: Vault) -> None:
+        many(vault, 5)
+        vault.settled_sync()
+        before = vault.ids()
+        vault.index_path.unlink()
+        (vault.root / "one.md").rename(vault.root / "uno.md")
+        (vault.root / "many/note 000.md").unlink()
+        vault.write("sub/two.md", "edited\n")
+        assert counts(vault) == {"moved": 1, "deleted": 1, "modified": 1, "unchanged": 5}
+        assert vault.ids()["uno.md"] == before["one.md"]
+
+    @pytest.mark.parametrize("store", ["index", "database"])
+    def test_an_older_copy_of_one_store_is_reconciled(self, vault: Vault, tmp_path: Path, store: str) -> None:
+        vault.settled_sync()
+        path = vault.index_path if store == "index" else vault.database_path
+        old_copy = tmp_path / "old"
+        shutil.copy2(path, old_copy)
+        vault.write("one.md", "edited\n")
+        vault.write("new.md", "new\n")
+        (vault.root / "sub/picture.png").unlink()
+        vault.sync()
+        shutil.copy2(old_copy, path)
+        report = vault.sync()
+        assert report.notices
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        assert not vault.status().changes
+
+    def test_a_copied_folder_is_a_project_of_its_own(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        copy = Vault(tmp_path / "copy")
+        shutil.rmtree(copy.root)
+        shutil.copytree(vault.root, copy.root)
+        copy.write("one.md", "edited\n")
+        assert copy.sync().counts["modified"] == 1
+        assert copy.meaning() == cold_meaning(copy, tmp_path)
+
+    def test_another_machines_index_proves_nothing(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        vault.settled_sync()
+        monkeypatch.setattr("bm_gitindex.indexfile.machine_id", lambda: "another")
+        assert vault.sync().counters.files_read == 3
+        vault.age_index()
+        assert vault.sync().counters.files_read == 0
+
+    def test_a_clock_that_was_set_back_makes_everything_racy(self, vault: Vault) -> None:
+        vault.settled_sync()
+        ahead_s = time.time() + 1000
+        os.utime(vault.index_path, (ahead_s, ahead_s))
+        assert vault.sync().counters.files_read == 3
+
+    @pytest.mark.parametrize(
+        "damage",
+        [lambda data: b"", lambda data: data[:-1], lambda data: b"x" + data[1:], lambda data: data[:40] + data[41:]],
+    )
+    def test_a_damaged_index_is_kept_aside_and_built_anew(
+        self, vault: Vault, tmp_path: Path, damage: Callable[[bytes], bytes]
+    ) -> None:
+        vault.settled_sync()
+        damaged = damage(vault.index_path.read_bytes())
+        vault.index_path.write_bytes(damaged)
+        with pytest.raises(BmGitIndexError) as caught:
+            vault.status()
+        assert caught.value.exit_code == 6
+        assert vault.index_path.read_bytes() == damaged
+        report = vault.sync()
+        assert "index.corrupt-1" in report.notices[0]
+        assert (vault.state_path / "index.corrupt-1").read_bytes() == damaged
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    @pytest.mark.parametrize("start", [0, 100, 4096, 5000])
+    def test_a_damaged_database_is_kept_aside_and_built_anew(self, vault: Vault, tmp_path: Path, start: int) -> None:
+        many(vault)
+        vault.settled_sync()
+        data = bytearray(vault.database_path.read_bytes())
+        data[start : start + 20_000] = os.urandom(20_000)
+        vault.database_path.write_bytes(data)
+        vault.write("one.md", "edited\n")
+        report = vault.sync()
+        assert "entities.db.corrupt-1" in report.notices[0]
+        assert (vault.state_path / "entities.db.corrupt-1").exists()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_a_newer_schema_is_refused_and_nothing_is_touched(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.execute("UPDATE alembic_version SET version_num = '9999'")
+        before = vault.state_bytes()
+        with pytest.raises(SchemaUnsupportedError, match="newer"):
+            vault.sync()
+        assert vault.state_bytes() == before
+
+    def test_another_parser_parses_every_note_again_and_keeps_ids(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        for module in ("findings", "storing"):
+            monkeypatch.setattr(f"bm_gitindex.{module}.PARSER_VERSION", model.PARSER_VERSION + 1)
+        report = vault.sync()
+        assert (report.files_parsed, report.counters.files_read, report.counts["unchanged"]) == (2, 2, 3)
+        assert vault.ids() == before
+        assert vault.sync().files_parsed == 0
+
+    def test_an_option_that_shapes_notes_is_applied_to_all_of_them(self, vault: Vault, tmp_path: Path) -> None:
+        vault.write("plain.txt", NOTE.replace("One", "Three"))
+        vault.settled_sync()
+        vault.options = Options(note_suffixes=(".md", ".txt"))
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+
+class TestCrash:
+    @pytest.mark.parametrize("step", ["open_tie", "remove", "move", "put", "resolve_links", "close_tie"])
+    def test_the_next_sync_repairs_what_a_crash_left(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        many(vault)
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        (vault.root / "many").rename(vault.root / "few")
+        vault.write("sub/two.md", "edited\n")
+        real = getattr(EntityStore, step)
+
+        async def crash_after(self: EntityStore, *arguments: object) -> object:
+            await real(self, *arguments)
+            raise RuntimeError("crash")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EntityStore, step, crash_after)
+            with pytest.raises(RuntimeError, match="crash"):
+                vault.sync()
+        assert not (vault.state_path / "index.lock").exists()
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        assert vault.sync().entities_written == 0
+
+    def test_a_crash_between_the_stores_is_noticed_by_the_tie(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.write("one.md", "edited\n")
+
+        def crash(self: IndexLock, data: bytes) -> None:
+            raise StateWriteError("no space left")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(IndexLock, "commit", crash)
+            with pytest.raises(StateWriteError):
+                vault.sync()
+        vault.write("one.md", NOTE)
+        report = vault.sync()
+        assert report.notices
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    async def test_a_cancelled_sync_leaves_no_lock_and_keeps_what_was_committed(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        many(vault)
+        monkeypatch.setattr("bm_gitindex.intake.BATCH_FILES", 5)
+        stored = asyncio.Event()
+        real = EntityStore.put
+
+        async def put_and_wait(self: EntityStore, changes: list[object]) -> int:
+            written = await real(self, changes)  # type: ignore[arg-type]
+            stored.set()
+            await asyncio.sleep(60)
+            return written
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EntityStore, "put", put_and_wait)
+            task = asyncio.create_task(vault.project.sync())
+            await stored.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not (vault.state_path / "index.lock").exists()
+        assert len(vault.ids()) == 5
+        report = await vault.project.sync()
+        assert (report.counts["unchanged"], report.counts["added"], report.files_parsed) == (5, 28, 27)
+        assert vault.meaning() == await asyncio.to_thread(cold_meaning, vault, tmp_path)
+
+
+class TestUnreadable:
+    def test_a_file_that_cannot_be_read_is_reported_and_the_rest_goes_on(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.write("one.md", "edited\n")
+        vault.write("sub/two.md", "edited\n")
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"one.md")
+            report = vault.sync()
+        assert (paths_of(report.failed), report.counts["modified"]) == ([b"one.md"], 1)
+        assert vault.rows("SELECT title FROM entity WHERE file_path = 'one.md'") == [("One",)]
+        assert vault.index[b"one.md"].blob_id == blob_id(NOTE.encode())
+        assert counts(vault) == {"modified": 1, "unchanged": 2}
+
+    def test_an_unreadable_new_file_is_no_entity_yet(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"one.md")
+            assert vault.sync().counts["added"] == 2
+        assert "one.md" not in vault.ids()
+        assert b"one.md" not in vault.index
+        assert counts(vault) == {"added": 1, "unchanged": 2}
+
+    def test_an_unreadable_folder_is_not_a_deletion(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        vault.settled_sync()
+        with monkeypatch.context() as patch:
+            deny_folder(patch, b"sub")
+            report = vault.sync()
+        assert (report.counts["deleted"], paths_of(report.failed)) == (0, [b"sub"])
+        assert len(vault.ids()) == 3
+
+    def test_an_unreadable_folder_is_no_deletion_even_with_the_index_lost(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.index_path.unlink()
+        with monkeypatch.context() as patch:
+            deny_folder(patch, b"sub")
+            vault.sync()
+        assert len(vault.ids()) == 3
+        assert b"sub/two.md" in vault.index
+        shutil.rmtree(vault.root / "sub")
+        assert counts(vault) == {"deleted": 2, "unchanged": 1}
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_with_the_database_lost_an_unreadable_file_is_forgotten_by_the_index_too(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.database_path.unlink()
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"one.md")
+            vault.sync()
+        assert sorted(vault.index) == [b"sub/picture.png", b"sub/two.md"]
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_a_file_that_failed_too_often_is_left_alone_until_it_changes(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = []
+        real = Tree.open_file
+
+        def count(self: Tree, path: bytes) -> int:
+            if path == b"one.md":
+                attempts.append(path)
+                raise DENIED
+            return real(self, path)
+
+        monkeypatch.setattr(Tree, "open_file", count)
+        for _ in range(6):
+            assert paths_of(vault.sync().failed) == [b"one.md"]
+        assert len(attempts) == 4
+        vault.write("one.md", "edited\n")
+        vault.sync()
+        assert len(attempts) == 5
+        monkeypatch.setattr(Tree, "open_file", real)
+        os.utime(vault.root / "one.md")
+        assert vault.sync().counts["added"] == 1
+        assert vault.rows("SELECT COUNT(*) FROM file_failure") == [(0,)]
+
+    def test_content_problems_are_warnings_on_entities_that_exist(self, vault: Vault) -> None:
+        vault.write("bad.md", "---\ntitle: [unclosed\n---\nbody #tag\n")
+        vault.write("latin.md", "café".encode("latin-1"))
+        vault.write("alias.md", "---\na: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n---\n")
+        report = vault.sync()
+        assert report.failed == []
+        assert {path for path, _ in report.warnings} >= {b"bad.md", b"latin.md"}
+        assert {"bad.md", "latin.md", "alias.md"} <= vault.ids().keys()
+
+    def test_a_note_beyond_its_bound_is_hashed_and_warned_about(self, vault: Vault) -> None:
+        vault.options = Options(bounds=bmg.NoteBounds(note_max_bytes=10))
+        report = vault.sync()
+        assert (b"one.md", "larger than note_max_bytes (10): hashed, but not parsed") in report.warnings
+        assert vault.index[b"one.md"].blob_id == blob_id(NOTE.encode())
+        assert report.files_parsed == 0
+
+
+class TestLargeFiles:
+    LARGE = Options(large_file_bytes=1000)
+
+    def test_a_sparse_file_of_5_gib_is_tracked_and_never_opened(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        size_bytes = 5 * 1024**3
+        file = vault.write("huge.bin", b"")
+        os.truncate(file, size_bytes)
+        for name in ("one.md", "sub/two.md", "sub/picture.png"):
+            (vault.root / name).unlink()
+        opening_fails(monkeypatch)
+        assert counts(vault) == {"added": 1}
+        entry = vault.index[b"huge.bin"]
+        assert entry.skip_worktree
+        assert entry.stat.size == 1024**3
+        assert vault.rows("SELECT size_bytes, kind FROM entity") == [(size_bytes, "stat-only")]
+        os.utime(file)
+        assert counts(vault) == {"modified": 1}
+        vault.age_index()
+        assert counts(vault) == {"unchanged": 1}
+
+    def test_a_young_large_file_is_settled_without_being_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault = Vault(tmp_path / "vault", self.LARGE)
+        vault.write("large.bin", bytes(2000))
+        opening_fails(monkeypatch)
+        vault.sync()
+        assert vault.index[b"large.bin"].stat.size == 0
+        assert not vault.status().changes
+        never_young(monkeypatch)
+        assert counts(vault) == {"unchanged": 1}
+        assert vault.index[b"large.bin"].stat.size == 2000
+
+    def test_index_versions_follow_the_flags(self, vault: Vault) -> None:
+        vault.options = self.LARGE
+        vault.write("large.bin", bytes(2000))
+        vault.settled_sync()
+        assert vault.index.version == 3
+        (vault.root / "large.bin").unlink()
+        vault.sync()
+        assert vault.index.version == 2
+
+    @pytest.mark.parametrize("policy", ["sample", "full"])
+    def test_a_change_of_policy_is_a_change_of_the_file(self, vault: Vault, tmp_path: Path, policy: str) -> None:
+        vault.options = self.LARGE
+        vault.write("large.bin", os.urandom(300_000))
+        vault.settled_sync()
+        vault.options = Options(large_file_bytes=1000, large_file_policy=policy)  # type: ignore[arg-type]
+        assert counts(vault) == {"modified": 1, "unchanged": 3}
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        vault.age_index()
+        assert vault.sync().counters.files_read == 0
+
+    def test_a_moved_large_file_keeps_its_id_and_is_not_opened(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.options = self.LARGE
+        vault.write("large.bin", bytes(2000))
+        vault.settled_sync()
+        before = vault.ids()
+        (vault.root / "large.bin").rename(vault.root / "sub/renamed.bin")
+        opening_fails(monkeypatch)
+        assert counts(vault) == {"moved": 1, "unchanged": 3}
+        assert vault.ids()["sub/renamed.bin"] == before["large.bin"]
+
+
+class TestSafetyStops:
+    def test_an_emptied_root_stops_the_sync(self, vault: Vault) -> None:
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "sub")
+        (vault.root / "one.md").unlink()
+        before = vault.state_bytes()
+        with pytest.raises(SafetyStopError, match="--allow-mass-delete"):
+            vault.sync()
+        assert vault.state_bytes() == before
+        assert counts(vault, allow_mass_delete=True) == {"deleted": 3}
+
+    def test_a_missing_root_stops_the_sync(self, vault: Vault) -> None:
+        vault.sync()
+        shutil.rmtree(vault.root)
+        with pytest.raises(SafetyStopError):
+            vault.sync()
+
+    def test_more_than_half_gone_stops_the_sync(self, vault: Vault) -> None:
+        many(vault)
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "many")
+        with pytest.raises(SafetyStopError, match="30 of 33"):
+            vault.sync()
+        assert len(vault.ids()) == 33
+
+    def test_deletions_in_many_partial_syncs_add_up(self, vault: Vault) -> None:
+        many(vault)
+        vault.settled_sync()
+        for number in range(16):
+            (vault.root / f"many/note {number:03}.md").unlink()
+            vault.sync(f"many/note {number:03}.md")
+        (vault.root / "many/note 016.md").unlink()
+        with pytest.raises(SafetyStopError, match="16 more"):
+            vault.sync("many/note 016.md")
+
+    def test_a_moved_folder_is_no_deletion(self, vault: Vault) -> None:
+        many(vault)
+        vault.settled_sync()
+        (vault.root / "many").rename(vault.root / "few")
+        assert counts(vault) == {"moved": 30, "unchanged": 3}
+
+    def test_with_the_index_lost_the_database_still_guards(self, vault: Vault) -> None:
+        many(vault)
+        vault.settled_sync()
+        vault.index_path.unlink()
+        shutil.rmtree(vault.root / "many")
+        with pytest.raises(SafetyStopError):
+            vault.sync()
+
+
+class TestModesOfSync:
+    def test_paranoid_compares_what_stat_calls_clean(self, vault: Vault) -> None:
+        vault.settled_sync()
+        report = vault.sync(paranoid=True)
+        assert (report.counters.files_read, report.counts["unchanged"]) == (3, 3)
+
+    def test_a_rehearsal_creates_nothing(self, vault: Vault) -> None:
+        report = vault.project.rehearse_sync()
+        assert report.counts["added"] == 3
+        assert not vault.state_path.exists()
+
+    def test_a_held_lock_is_waited_for_and_then_named(self, vault: Vault) -> None:
+        vault.sync()
+        with lock_index(vault.project.state, 0, "the other one"):
+            with pytest.raises(LockHeldError, match="the other one"):
+                vault.sync(wait_s=0.1)
+            assert not vault.status().changes
+
+    async def test_a_running_event_loop_is_not_blocked(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        many(vault, 50)
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                await asyncio.sleep(0)
+                beats += 1
+
+        heart = asyncio.create_task(beat())
+        report = await bmg.sync(vault.root)
+        heart.cancel()
+        assert report.added == 53
+        assert beats > 20
+        async with bmg.open_entities(vault.root) as entities:
+            note = await entities.get("one")
+        assert note is not None
+        assert note.title == "One"
+
+    def test_git_and_database_are_not_confused_by_a_hot_wal(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        reader = sqlite3.connect(vault.database_path)
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM entity").fetchone()
+        vault.write("one.md", "edited\n")
+        vault.sync()
+        vault.age_index()
+        assert vault.sync().counters.files_read == 0
+        reader.close()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
