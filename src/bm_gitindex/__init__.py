@@ -1,0 +1,90 @@
+"""What changed in a folder of notes, found by a hidden git index, and an entity database made from just that.
+
+    import bm_gitindex as bmg
+
+    status = bmg.status(root)
+    report = await bmg.sync(root)
+    async with bmg.open_entities(root) as entities:
+        note = await entities.get("permalink")
+
+Importing this package imports nothing else of it: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bm_gitindex.changes import Change, ChangeStatus, Status
+    from bm_gitindex.entities.reader import Entities
+    from bm_gitindex.entities.records import Entity
+    from bm_gitindex.errors import BmGitIndexError
+    from bm_gitindex.options import NoteBounds, Options
+    from bm_gitindex.project import Project, open_entities, status, sync
+    from bm_gitindex.report import Progress, SyncReport, SyncRequest
+    from bm_gitindex.rules import Kind, Skipped, SkipReason
+    from bm_gitindex.survey import Counters
+    from bm_gitindex.verify import Mismatch, Verification
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BmGitIndexError",
+    "Change",
+    "ChangeStatus",
+    "Counters",
+    "Entities",
+    "Entity",
+    "Kind",
+    "Mismatch",
+    "NoteBounds",
+    "Options",
+    "Progress",
+    "Project",
+    "SkipReason",
+    "Skipped",
+    "Status",
+    "SyncReport",
+    "SyncRequest",
+    "Verification",
+    "__version__",
+    "open_entities",
+    "status",
+    "sync",
+]
+
+_MODULES = {
+    "BmGitIndexError": "errors",
+    "Change": "changes",
+    "ChangeStatus": "changes",
+    "Counters": "survey",
+    "Entities": "entities.reader",
+    "Entity": "entities.records",
+    "Kind": "rules",
+    "Mismatch": "verify",
+    "NoteBounds": "options",
+    "Options": "options",
+    "Progress": "report",
+    "Project": "project",
+    "SkipReason": "rules",
+    "Skipped": "rules",
+    "Status": "changes",
+    "SyncReport": "report",
+    "SyncRequest": "report",
+    "Verification": "verify",
+    "open_entities": "project",
+    "status": "project",
+    "sync": "project",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from the module that has it (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Imported here: it is needed once for each name.
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,126 @@
+"""`bm-gitindex sync`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bm_gitindex.cli.output import (
+    EXIT_UNREADABLE,
+    ProgressLine,
+    Style,
+    counters_json,
+    given_paths,
+    human_bytes,
+    print_error,
+    print_json,
+    print_skipped,
+    print_text,
+    project_of,
+    shown,
+    skipped_json,
+    text,
+)
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bm_gitindex.report import SyncReport
+
+NAME = "sync"
+SUMMARY = "bring index and entity database up to date"
+EXAMPLE = "bm-gitindex sync --dry-run notes/"
+
+_SHOWN_WARNINGS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be done; nothing is created")
+    parser.add_argument("--paranoid", action="store_true", help="compare every hashed file by content")
+    parser.add_argument("--allow-mass-delete", action="store_true", help="go on where a safety stop would end the run")
+    parser.add_argument(
+        "--wait", type=float, default=10.0, metavar="SECONDS", help="how long to wait for the lock (default: 10)"
+    )
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="only these files and folders")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Bring a project's index and database up to date."""
+    # Imported here: what a sync needs, `status` does not.
+    from bm_gitindex.report import SyncRequest
+
+    project = project_of(arguments)
+    paths = given_paths(arguments)
+    progress = ProgressLine(is_wanted=not arguments.quiet)
+    try:
+        if arguments.dry_run:
+            report = project.rehearse_sync(paths)
+        else:
+            request = SyncRequest(
+                paranoid=arguments.paranoid,
+                allow_mass_delete=arguments.allow_mass_delete,
+                wait_s=arguments.wait,
+                on_progress=progress,
+            )
+            report = project.sync_blocking(paths, request)
+    finally:
+        progress.clear()
+    if arguments.json:
+        print_json(_as_json(report))
+    else:
+        _print_for_people(report, arguments)
+    return EXIT_UNREADABLE if report.failed else 0
+
+
+def _as_json(report: SyncReport) -> dict[str, object]:
+    return {
+        "root": str(report.root),
+        **report.counts,
+        "failed": [
+            {"path": text(path), "error": f"{reason.value}: {detail}" if detail else reason.value}
+            for path, reason, detail in report.failed
+        ],
+        "warnings": [{"path": text(path), "warning": warning} for path, warning in report.warnings],
+        "skipped": skipped_json(report.skipped),
+        "notices": report.notices,
+        "counters": {
+            **counters_json(report.counters),
+            "files_parsed": report.files_parsed,
+            "entities_written": report.entities_written,
+        },
+        "seconds": round(report.seconds, 6),
+        "peak_rss_bytes": report.peak_rss_bytes,
+    }
+
+
+def _print_for_people(report: SyncReport, arguments: argparse.Namespace) -> None:
+    for notice in report.notices:
+        print_error(notice)
+    for path, reason, detail in report.failed:
+        print_error(f"{shown(path)}: {reason.value}: {detail}" if detail else f"{shown(path)}: {reason.value}")
+    if arguments.quiet:
+        return
+    style = Style()
+    _print_warnings(report, style, is_verbose=bool(arguments.verbose))
+    if arguments.verbose:
+        print_skipped(report.skipped, style)
+    changed = [f"{count:,} {name}" for name, count in report.counts.items() if count and name != "unchanged"]
+    would = "would be: " if arguments.dry_run else ""
+    summary = ", ".join(changed) or "nothing changed"
+    print_text(f"{would}{style('bold', summary)} ({report.unchanged:,} unchanged) in {report.seconds:.2f} s")
+    if arguments.verbose:
+        counters = report.counters
+        print_text(
+            f"{counters.files_seen:,} files seen, {counters.files_read:,} read ({human_bytes(counters.bytes_read)}), "
+            f"{report.files_parsed:,} parsed, {report.entities_written:,} entities written, "
+            f"peak memory {human_bytes(report.peak_rss_bytes)}"
+        )
+
+
+def _print_warnings(report: SyncReport, style: Style, *, is_verbose: bool) -> None:
+    shown_count = len(report.warnings) if is_verbose else _SHOWN_WARNINGS
+    for path, warning in report.warnings[:shown_count]:
+        print_text(f"{style('yellow', 'warning:')} {shown(path)}: {warning}")
+    if len(report.warnings) > shown_count:
+        print_text(f"... and {len(report.warnings) - shown_count:,} more warnings (-v shows all)")

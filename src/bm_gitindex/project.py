@@ -1,0 +1,127 @@
+"""The library's front: a project, and what can be asked of it.
+
+Everything here stands on modules that are imported when they are needed, since SQLAlchemy costs half a second and an
+event loop a twentieth.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bm_gitindex.config import load_options
+from bm_gitindex.errors import UsageError
+from bm_gitindex.statefolder import StateFolder, checked_root
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from bm_gitindex.changes import Status
+    from bm_gitindex.entities.reader import Entities
+    from bm_gitindex.indexfile import IndexSnapshot
+    from bm_gitindex.options import Options
+    from bm_gitindex.report import SyncReport, SyncRequest
+    from bm_gitindex.verify import Verification
+
+    AnyPath = str | bytes | os.PathLike[str]
+
+
+class Project:
+    """A folder of notes, with the state that is kept of it. Making one touches nothing."""
+
+    def __init__(self, root: str | os.PathLike[str], options: Options | None = None) -> None:
+        """`options` None takes those of the project's configuration file.
+
+        Raises RootMissingError where the root is not a folder, ConfigError, and StateFolderError.
+        """
+        self.root = checked_root(root)
+        self.options = load_options(self.root) if options is None else options
+        self.state = StateFolder(self.root, self.options.state_dir)
+
+    def status(self, paths: Iterable[AnyPath] = ()) -> Status:
+        """Return what differs from the index, in all of the project or in `paths`; nothing is written.
+
+        `paths` are relative to the root, or absolute. Raises UsageError for a path outside of the root,
+        IndexDamagedError, IndexUnsupportedError and StateFolderError.
+        """
+        from bm_gitindex.changes import status
+
+        return status(self.root, self.state, self.options, self.relative(paths))
+
+    async def sync(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
+        """Bring index and database up to date, for all of the project or for `paths`, and return what was done.
+
+        Blocking work runs in threads. Raises UsageError for a path outside of the root, LockHeldError,
+        SafetyStopError, StateWriteError, StateFolderError, IndexUnsupportedError and SchemaUnsupportedError.
+        """
+        from bm_gitindex.syncing import sync
+
+        return await sync(self.root, self.state, self.options, self._request(paths, request))
+
+    def sync_blocking(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
+        """Do as `sync` does, for callers without an event loop of their own."""
+        from bm_gitindex.syncing import sync_blocking
+
+        return sync_blocking(self.root, self.state, self.options, self._request(paths, request))
+
+    def rehearse_sync(self, paths: Iterable[AnyPath] = ()) -> SyncReport:
+        """Return what a sync would report, without a lock and without writing anything."""
+        from bm_gitindex.syncing import rehearse
+
+        return rehearse(self.root, self.state, self.options, self._request(paths, None))
+
+    def verify(self) -> Verification:
+        """Compare files, by their content, with index and database, and return what does not agree."""
+        from bm_gitindex.verify import verify
+
+        return verify(self.root, self.state, self.options)
+
+    def index(self) -> IndexSnapshot:
+        """Return the index. Raises IndexDamagedError, IndexUnsupportedError and StateFolderError."""
+        from bm_gitindex.indexfile import read_index
+
+        return read_index(self.state)
+
+    @asynccontextmanager
+    async def entities(self) -> AsyncIterator[Entities]:
+        """Open the entity database for reading. Raises NotFoundError before the first sync, DatabaseDamagedError."""
+        from bm_gitindex.entities.reader import open_reader
+
+        async with open_reader(self.state.database) as entities:
+            yield entities
+
+    def relative(self, paths: Iterable[AnyPath]) -> tuple[bytes, ...]:
+        """Return paths as the index has them; the root itself gives none, which stands for the whole project.
+
+        Raises UsageError for a path outside of the root.
+        """
+        root = os.fsencode(self.root)
+        relative = {os.path.relpath(os.path.join(root, os.fsencode(path)), root) for path in paths}
+        for path in relative:
+            if path == b".." or path.startswith(b"../"):
+                raise UsageError(f"{os.fsdecode(os.path.join(root, path))} is outside of {self.root}")
+        return () if b"." in relative else tuple(sorted(relative))
+
+    def _request(self, paths: Iterable[AnyPath], request: SyncRequest | None) -> SyncRequest:
+        from bm_gitindex.report import SyncRequest
+
+        return replace(request or SyncRequest(), paths=self.relative(paths))
+
+
+def status(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> Status:
+    """Return what differs from a project's index; see `Project.status`."""
+    return Project(root).status(paths)
+
+
+async def sync(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> SyncReport:
+    """Bring a project's index and database up to date; see `Project.sync`."""
+    return await Project(root).sync(paths)
+
+
+@asynccontextmanager
+async def open_entities(root: str | os.PathLike[str]) -> AsyncIterator[Entities]:
+    """Open a project's entity database for reading; see `Project.entities`."""
+    async with Project(root).entities() as entities:
+        yield entities
