@@ -14,7 +14,7 @@ from bm_gitindex import BmGitIndexError, Options
 from bm_gitindex.entities.store import EntityStore
 from bm_gitindex.errors import LockHeldError, SafetyStopError, SchemaUnsupportedError, StateWriteError
 from bm_gitindex.index.entry import blob_id
-from bm_gitindex.indexfile import IndexLock, lock_index
+from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.notes import model
 from bm_gitindex.worktree import Tree
 from support.faults import DENIED, deny_file, deny_folder

@@ -6,12 +6,11 @@ Names are those of the fields of `Options`; those of `NoteBounds` stand in a tab
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any, get_args
 
 from bm_gitindex.errors import ConfigError, StateWriteError
 from bm_gitindex.options import CheckStat, LargeFilePolicy, NoteBounds, Options
-from bm_gitindex.statefolder import CONFIG_NAME, FOLDER_NAME, StateFolder, write_file
+from bm_gitindex.statefolder import CONFIG_NAME, FOLDER_NAME, StateFolder, open_state_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +40,8 @@ def load_options(root: Path) -> Options:
     """
     path = config_path(root)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open_state_file(path) as file:
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return Options()
     except OSError as error:
@@ -49,11 +49,10 @@ def load_options(root: Path) -> Options:
     # Imported here, since most projects have no configuration file.
     import tomllib
 
-    with os.fdopen(fd, "rb") as file:
-        try:
-            values = tomllib.load(file)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+    try:
+        values = tomllib.loads(text.decode())
+    except ValueError as error:  # not TOML, or not even UTF-8
+        raise ConfigError(f"{path}: {error}") from error
     try:
         return options_from(values)
     except ConfigError as error:
@@ -65,6 +64,9 @@ def options_from(values: Mapping[str, object]) -> Options:
     bounds = values.get(_BOUNDS, {})
     if not isinstance(bounds, dict):
         raise ConfigError("bounds is not a table")
+    dotted = [name for name in values if "." in name]
+    if dotted:
+        raise ConfigError(_unknown(dotted[0]))
     top = {name: _checked(name, value) for name, value in values.items() if name != _BOUNDS}
     inner = {name: _checked(f"{_BOUNDS}.{name}", value) for name, value in bounds.items()}
     return dataclasses.replace(Options(), **top, bounds=dataclasses.replace(NoteBounds(), **inner))
@@ -104,11 +106,11 @@ def store_option(root: Path, name: str, text: str) -> None:
     path = config_path(root)
     try:
         document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
-    except (tomlkit.exceptions.ParseError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    *tables, key = name.split(".")
-    table = document.setdefault(tables[0], tomlkit.table()) if tables else document
-    table[key] = value
+        *tables, key = name.split(".")
+        table = document.setdefault(tables[0], tomlkit.table()) if tables else document
+        table[key] = value
+    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {name} cannot be set: {error}") from error
     try:
         write_file(path, tomlkit.dumps(document).encode())
     except OSError as error:
@@ -154,7 +156,8 @@ def _parsed(name: str, text: str) -> object:
         return {"true": True, "false": False}.get(text.lower(), text)
     digits = text.rstrip("abgikmABGIKM ")
     unit = _UNITS.get(text[len(digits) :].strip().lower())
-    return int(digits) * unit if digits.isdecimal() and unit else text
+    is_number = digits.isdecimal() and len(digits) < 20 and unit is not None
+    return int(digits) * unit if is_number and unit else text
 
 
 def _unknown(name: str) -> str:

@@ -53,6 +53,18 @@ def trust_for(root: Path, options: Options) -> Trust:
     )
 
 
+def devices_of_one_clock(state: Path, root: Path) -> frozenset[int]:
+    """Return the devices, low 32 bits, whose times can be compared with those of files in the state folder.
+
+    That is the folder's own. The root's may be another one; all local file systems take their times from the kernel's
+    one clock, a server has a clock of its own.
+    """
+    devices = {os.stat(state).st_dev & 0xFFFF_FFFF}
+    if all(filesystem_type(path) in LOCAL_TYPES for path in (state, root)):
+        devices.add(os.stat(root).st_dev & 0xFFFF_FFFF)
+    return frozenset(devices)
+
+
 def filesystem_type(path: Path) -> str:
     """Return the name of the file system that a path lies on, such as "ext4"; empty where it cannot be told."""
     if sys.platform == "darwin":

@@ -11,7 +11,8 @@ from bm_gitindex.errors import DatabaseDamagedError, IndexDamagedError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.compare import Baseline
 from bm_gitindex.index.entry import Index
-from bm_gitindex.indexfile import IndexSnapshot, read_index, set_aside
+from bm_gitindex.indexfile import IndexSnapshot, read_index
+from bm_gitindex.indexlock import set_aside
 from bm_gitindex.notes.model import PARSER_VERSION
 from bm_gitindex.report import Progress
 from bm_gitindex.survey import Evidence, Survey, Surveyor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bm_gitindex.entities.records import ProjectState
-    from bm_gitindex.indexfile import IndexLock
+    from bm_gitindex.indexlock import IndexLock
     from bm_gitindex.options import Options
     from bm_gitindex.report import SyncRequest
     from bm_gitindex.rules import Classifier
@@ -117,7 +118,8 @@ def _read_index(run: Run) -> IndexSnapshot:
         return read_index(run.state)
     except IndexDamagedError as error:
         target = set_aside(run.state.index)
-        run.notices.append(f"{error}; kept as {target.name}, and built anew from files and database")
+        why = error.__cause__ or error
+        run.notices.append(f"the index was damaged ({why}): kept as {target.name}, and built anew from the files")
         return IndexSnapshot(Index.empty(), Baseline(0, is_trusted=False), exists=False)
 
 

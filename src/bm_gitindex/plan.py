@@ -133,14 +133,12 @@ class ReconcilePlanner:
         return Known(row.blob_id, row.kind is Kind.NOTE, stored_mtime(row.mtime_ns))
 
     def unread_entry(self, path: bytes) -> Entry | None:
-        """Return the entry for a file that could not be read: the row's id, and equal to nothing."""
+        """Return the entry for a file that could not be read: the row's id, and equal to nothing.
+
+        Its stat is all zero and not that of the old entry, which may be newer than the row, and would pass for its.
+        """
         row = self._rows.get(path)
-        if row is None:
-            return None
-        entry = self._index.get(path)
-        if entry is not None and entry.blob_id == row.blob_id:
-            return entry.with_size_zero()
-        return Entry.of(path, _NEVER_SEEN, row.blob_id, row.kind.tracking)
+        return None if row is None else Entry.of(path, _NEVER_SEEN, row.blob_id, row.kind.tracking)
 
     def task_after_rename(self, path: bytes, old_path: bytes, kind: Kind) -> Task | None:
         """Return what has to be read of a renamed file: nothing, unless it has to be parsed anew."""
@@ -172,7 +170,7 @@ class ReconcilePlanner:
             if path in survey.unseen or (path not in found and survey.is_unproven(path)):
                 self._plan_unseen(path, plan)
             elif path not in found:
-                plan.lost.append(Lost(path, row.blob_id, stored_size(row.size_bytes), None))
+                plan.lost.append(Lost(path, row.blob_id, stored_size(row.size_bytes), None, row.kind.tracking))
         plan.lost += [self._lost(path) for path in survey.vanished if path in self._rows]
 
     def _plan_unseen(self, path: bytes, plan: Plan) -> None:
@@ -185,7 +183,7 @@ class ReconcilePlanner:
         row, entry = self._rows[path], self._index[path]
         if entry.blob_id == row.blob_id:
             return Lost.from_entry(entry)
-        return Lost(path, row.blob_id, stored_size(row.size_bytes), None)
+        return Lost(path, row.blob_id, stored_size(row.size_bytes), None, row.kind.tracking)
 
 
 def _changes_kind(task: Task) -> bool:

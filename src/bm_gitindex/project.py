@@ -39,6 +39,7 @@ class Project:
         self.root = checked_root(root)
         self.options = load_options(self.root) if options is None else options
         self.state = StateFolder(self.root, self.options.state_dir)
+        self.state.check()
 
     def status(self, paths: Iterable[AnyPath] = ()) -> Status:
         """Return what differs from the index, in all of the project or in `paths`; nothing is written.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from bm_gitindex.index.entry import Tracking
 from bm_gitindex.index.moves import Found, Lost, candidates, pair_by_id, pair_by_stat
 from bm_gitindex.index.stat import stat_data
 
@@ -46,7 +47,7 @@ class RenameFinder:
         taken = {rename.old_path for rename in renames.values()}
         lost = [file for file in lost if file.path not in taken]
         readings: dict[bytes, Reading] = {}
-        for path in sorted(candidates(lost, new)):
+        for path in sorted(self._candidates(lost, new)):
             reading = None if path in renames else read(path, new[path])
             if reading is not None:
                 readings[path] = reading._replace(data=None)
@@ -54,6 +55,16 @@ class RenameFinder:
         for path, old_path in pairs.items():
             renames[path] = Rename(old_path, readings[path].stat, readings[path].blob_id)
         return renames
+
+    def _candidates(self, lost: Sequence[Lost], new: Mapping[bytes, int]) -> list[bytes]:
+        """Return the new paths worth a look. A file tracked by stat alone gives its id for nothing, and to its like."""
+        if not lost:
+            return []
+        pointers = {path for path, size in new.items() if self._classifier.kind(path, size).tracking is Tracking.STAT}
+        contents = {path: size for path, size in new.items() if path not in pointers}
+        lost_contents = [file for file in lost if file.tracking is not Tracking.STAT]
+        found = candidates(lost_contents, contents)
+        return found if len(lost_contents) == len(lost) else [*found, *pointers]
 
     def _found(self, path: bytes, reading: Reading) -> Found:
         kind = self._classifier.kind(path, reading.stat.st_size)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from bm_gitindex.errors import RootMissingError, StateFolderError
 from bm_gitindex.rules import STATE_FOLDER
@@ -31,6 +33,7 @@ class StateFolder:
             raise StateFolderError(f"state_dir {self.path} lies inside the project; choose a folder outside of {root}")
         self.index = self.path / "index"
         self.index_lock = self.path / "index.lock"
+        self.index_new = self.path / "index.new"
         self.index_owner = self.path / "index.own"
         self.lock = self.path / "lock"
         self.database = self.path / "entities.db"
@@ -52,6 +55,8 @@ class StateFolder:
             mode = self.path.lstat().st_mode
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise StateFolderError(f"cannot use the state folder {self.path}: {error.strerror}") from error
         if not stat.S_ISDIR(mode):
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
             raise StateFolderError(f"{self.path} is {kind}; remove it, or set state_dir to another folder")
@@ -59,9 +64,10 @@ class StateFolder:
             names = set(os.listdir(self.path))
         except OSError as error:
             raise StateFolderError(f"cannot read the state folder {self.path}: {error.strerror}") from error
-        if names - {".gitignore"} and not names & _OURS:
+        foreign = {name for name in names if name != ".gitignore" and not name.endswith(".new")}
+        if foreign and not foreign & _OURS:
             raise StateFolderError(
-                f"{self.path} belongs to another program (it holds {min(names)!r} and no index); "
+                f"{self.path} belongs to another program (it holds {min(foreign)!r} and no index); "
                 "set state_dir to another folder"
             )
 
@@ -90,17 +96,32 @@ def find_root(start: Path) -> Path:
     return start
 
 
+def open_state_file(path: Path) -> BinaryIO:
+    """Open a file of the state folder for reading. Raises OSError; a link, or anything but a file, is one."""
+    # O_NONBLOCK: a named pipe in the file's place must not make anybody wait.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a file")
+    return file
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a small state file durably and in one step: a reader finds the old content or the new. Raises OSError."""
     temporary = path.with_name(f"{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, _FILE_MODE)
     try:
-        write_all(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    temporary.replace(path)
+        try:
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_all(fd: int, data: bytes) -> None:

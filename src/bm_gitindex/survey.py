@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -84,18 +84,18 @@ class Surveyor:
         self._tree = tree
         self._rules = IgnoreRules(options.ignore)
         self._evidence = evidence
-        self._mounted_folders: set[bytes] = set()
+        self._empty_folders: set[bytes] = set()
 
     def survey(self, scope: Scope, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
         """Return how the part of the tree in `scope` differs; `on_progress` is told how many files were seen so far."""
         survey = Survey()
         index = self._evidence.index
-        missing = set(index) if scope.is_whole else {path for path in index if path in scope}
+        missing = set(index) if scope.is_whole else {path for path in index if scope.leads_to(path)}
         root_dev = None
         for listing in walk(self._tree, self.classifier, self._rules, scope):
             root_dev = listing.dev if root_dev is None else root_dev
-            if listing.dev != root_dev:
-                self._mounted_folders.add(listing.prefix)
+            if listing.is_empty and listing.dev == root_dev:
+                self._empty_folders.add(listing.prefix)
             self._compare(listing, survey, missing)
             survey.skipped.extend(listing.skipped)
             survey.counters.dirs_seen += 1
@@ -151,20 +151,30 @@ class Surveyor:
         survey.unchanged += len(survey.unseen)
 
     def _unmounted(self, gone: Iterable[bytes], root_dev: int) -> dict[bytes, bytes]:
-        """Return path -> folder for paths recorded on a device of their own whose folder is now on the root's device.
+        """Return path -> folder for paths below what was a mount point, and now is an empty folder like any other.
 
-        The device that most entries were recorded on was the root's then: devices may be numbered anew at each boot.
+        What a mount held was recorded with a device that is neither the root's nor that of anything outside of it.
         """
-        index = self._evidence.index
-        suspects = [path for path in gone if index[path].stat.dev != root_dev & 0xFFFF_FFFF]
-        if not suspects:
-            return {}
-        home_dev = Counter(index[path].stat.dev for path in index).most_common(1)[0][0]
+        below: defaultdict[bytes, list[bytes]] = defaultdict(list)
+        for path in gone:
+            folder = self._empty_folder_above(path)
+            if folder is not None:
+                below[folder].append(path)
         return {
-            path: path.rpartition(b"/")[0]
-            for path in suspects
-            if index[path].stat.dev != home_dev and not self._is_on_a_mount(path)
+            path: folder.rstrip(b"/")
+            for folder, paths in below.items()
+            if self._had_a_device_of_its_own(folder, paths, root_dev & 0xFFFF_FFFF)
+            for path in paths
         }
 
-    def _is_on_a_mount(self, path: bytes) -> bool:
-        return any(path.startswith(prefix) for prefix in self._mounted_folders)
+    def _empty_folder_above(self, path: bytes) -> bytes | None:
+        parts = path.split(b"/")[:-1]
+        prefixes = (b"/".join(parts[:length]) + b"/" for length in range(1, len(parts) + 1))
+        return next((prefix for prefix in prefixes if prefix in self._empty_folders), None)
+
+    def _had_a_device_of_its_own(self, folder: bytes, paths: Iterable[bytes], root_dev: int) -> bool:
+        index = self._evidence.index
+        devices = {index[path].stat.dev for path in paths}
+        if len(devices) != 1 or devices & {0, root_dev}:
+            return False
+        return all(index[path].stat.dev not in devices for path in index if not path.startswith(folder))

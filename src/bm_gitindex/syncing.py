@@ -16,7 +16,8 @@ from bm_gitindex.changes import ChangeStatus, status
 from bm_gitindex.entities.tie import read_project_state
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError
 from bm_gitindex.findings import Findings, Run, look, set_database_aside
-from bm_gitindex.indexfile import lock_index, read_index
+from bm_gitindex.indexfile import read_index
+from bm_gitindex.indexlock import lock_index
 from bm_gitindex.report import SyncReport, SyncRequest
 from bm_gitindex.threads import in_thread
 from bm_gitindex.worktree import Tree

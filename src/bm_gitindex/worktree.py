@@ -70,6 +70,8 @@ class Listing(NamedTuple):
     prefix: bytes
     """Path of the folder, ending in a slash; empty for the root."""
     dev: int
+    is_empty: bool
+    """Whether there is nothing in it, ignored names included."""
     files: list[tuple[bytes, os.stat_result]]
     """Regular files: name and lstat."""
     skipped: list[Skipped]
@@ -162,15 +164,15 @@ def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -
             with os.scandir(fd) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            yield Listing(prefix, 0, [], [_skipped_for(folder, error)])
+            yield Listing(prefix, 0, is_empty=False, files=[], skipped=[_skipped_for(folder, error)])
             continue
-        if any(entry.name == ".gitignore" for entry in found):
+        if any(entry.name == ".gitignore" and not _is_elsewhere(entry) for entry in found):
             rules = _with_gitignore(tree, rules, prefix)
         look = _FolderLook(prefix, classifier, rules, scope)
         for entry in found:
             look.at(entry)
         pending.extend((path, rules) for path in reversed(look.folders))
-        yield Listing(prefix, dev, look.files, look.skipped)
+        yield Listing(prefix, dev, not found, look.files, look.skipped)
 
 
 class _FolderLook:
@@ -187,52 +189,47 @@ class _FolderLook:
         self._is_whole = scope.is_whole
 
     def at(self, entry: os.DirEntry[str]) -> None:
-        name = os.fsencode(entry.name)
+        name = icloud_stub_target(os.fsencode(entry.name)) or os.fsencode(entry.name)
         path = self._prefix + name
         if not self._is_whole and not self._scope.leads_to(path):
             return
         if self._classifier.is_left_out(name):
-            self._note_icloud_stub(name)
             return
+        try:
+            self._look_at(entry, name)
+        except FileNotFoundError:
+            return  # gone again
+        except OSError as error:
+            self.skipped.append(_skipped_for(path, error))
+
+    def _look_at(self, entry: os.DirEntry[str], name: bytes) -> None:
+        path = self._prefix + name
         is_folder = entry.is_dir(follow_symlinks=False)
         if self._rules.is_ignored(path + b"/" if is_folder else path):
             return
         if is_git_folder(name):
             self.skipped.append(Skipped(path, SkipReason.NAME))
-        elif is_folder:
-            self._at_folder(entry, path)
-        elif self._is_whole or path in self._scope:
-            self._at_file(entry, name)
-
-    def _at_folder(self, entry: os.DirEntry[str], path: bytes) -> None:
-        if _HAS_PLACEHOLDERS and is_placeholder(entry.stat(follow_symlinks=False)):
+        elif os.fsencode(entry.name) != name or (is_folder and _is_elsewhere(entry)):
             self.skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
-        else:
+        elif is_folder:
             self.folders.append(path)
+        else:
+            self._look_at_file(entry, name)
 
-    def _at_file(self, entry: os.DirEntry[str], name: bytes) -> None:
-        path = self._prefix + name
-        try:
-            st = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.skipped.append(_skipped_for(path, error))
-            return
+    def _look_at_file(self, entry: os.DirEntry[str], name: bytes) -> None:
+        st = entry.stat(follow_symlinks=False)
         reason = _SKIPPED_TYPES.get(stat.S_IFMT(st.st_mode))
         if reason is None and is_placeholder(st):
             reason = SkipReason.PLACEHOLDER
         if reason is None:
             self.files.append((name, st))
         else:
-            self.skipped.append(Skipped(path, reason))
+            self.skipped.append(Skipped(self._prefix + name, reason))
 
-    def _note_icloud_stub(self, name: bytes) -> None:
-        target = icloud_stub_target(name)
-        if target is not None and not self._classifier.is_left_out(target):
-            path = self._prefix + target
-            if not self._rules.is_ignored(path):
-                self.skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
+
+def _is_elsewhere(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a placeholder, asking for its stat only where there are such things."""
+    return _HAS_PLACEHOLDERS and is_placeholder(entry.stat(follow_symlinks=False))
 
 
 def is_placeholder(st: object) -> bool:
@@ -286,7 +283,11 @@ class _OpenFile:
             self._fd = tree.open_file(path)
         except OSError as error:
             raise ReadError(_skipped_for(path, error)) from error
-        self.before = os.fstat(self._fd)
+        try:
+            self.before = os.fstat(self._fd)
+        except OSError as error:
+            os.close(self._fd)
+            raise ReadError(_skipped_for(path, error)) from error
 
     def __enter__(self) -> Self:
         if not stat.S_ISREG(self.before.st_mode):
@@ -308,7 +309,7 @@ class _OpenFile:
     def hashed(self) -> Reading:
         digest = sha1(b"blob %d\0" % self.before.st_size, usedforsecurity=False)
         bytes_read = 0
-        while chunk := os.read(self._fd, CHUNK_BYTES):
+        while bytes_read <= self.before.st_size and (chunk := os.read(self._fd, CHUNK_BYTES)):
             digest.update(chunk)
             bytes_read += len(chunk)
         return self._checked(digest.digest(), None, bytes_read)

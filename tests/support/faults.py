@@ -52,7 +52,7 @@ def fail_listing(monkeypatch: pytest.MonkeyPatch, folder: bytes) -> None:
             raise OSError(errno.EIO, "Input/output error")
         return real(fd)
 
-    monkeypatch.setattr(worktree.os, "scandir", failing)
+    monkeypatch.setattr(os, "scandir", failing)
 
 
 class Entry:
@@ -82,9 +82,9 @@ def override_entry(monkeypatch: pytest.MonkeyPatch, name: str, **overrides: Call
     @contextlib.contextmanager
     def scandir(fd: int) -> Iterator[list[object]]:
         with real(fd) as entries:
-            yield [Entry(entry, **overrides) if entry.name == name else entry for entry in entries]  # type: ignore[type-var, misc]
+            yield [Entry(entry, **overrides) if entry.name == name else entry for entry in entries]
 
-    monkeypatch.setattr(worktree.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
 
 
 def fail_entry_stat(monkeypatch: pytest.MonkeyPatch, name: str, error: OSError) -> None:

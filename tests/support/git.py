@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bm_gitindex.index.entry import Entry
 from bm_gitindex.index.stat import StatData
@@ -44,7 +44,7 @@ class Git:
         (git_folder / "refs").mkdir(exist_ok=True)
         (git_folder / "HEAD").write_text("ref: refs/heads/none\n")
 
-    def run(self, *args: str | bytes, stdin: bytes = b"", **config: str | int) -> subprocess.CompletedProcess[bytes]:
+    def run(self, *args: str | bytes, stdin: bytes = b"", **config: Any) -> subprocess.CompletedProcess[bytes]:
         """Run git; an underscore in a configuration name stands for a dot (`index_threads=3`)."""
         settings = [part for name, value in config.items() for part in ("-c", f"{name.replace('_', '.')}={value}")]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
@@ -64,38 +64,38 @@ class Git:
             timeout=60,
         )
 
-    def __call__(self, *args: str | bytes, stdin: bytes = b"", **config: str | int) -> bytes:
+    def __call__(self, *args: str | bytes, stdin: bytes = b"", **config: Any) -> bytes:
         """Return what git prints; it must succeed without a word on stderr."""
         done = self.run(*args, stdin=stdin, **config)
         assert done.returncode == 0, (args, done.returncode, done.stderr)
         assert done.stderr == b"", (args, done.stderr)
         return done.stdout
 
-    def shown(self, **config: str | int) -> list[Shown]:
+    def shown(self, **config: Any) -> list[Shown]:
         """Return the index as git reads it."""
         output = self("ls-files", "-s", "--debug", "-z", **config)
         found = [_shown(match) for match in _SHOWN.finditer(output)]
         assert sum(len(match[0]) for match in _SHOWN.finditer(output)) == len(output), output[:400]
         return found
 
-    def entries(self, **config: str | int) -> list[Entry]:
+    def entries(self, **config: Any) -> list[Entry]:
         """Return the entries of stage 0 as git reads them, in git's order."""
         return [shown.entry for shown in self.shown(**config) if shown.stage == 0]
 
-    def add(self, *paths: str | bytes, **config: str | int) -> None:
+    def add(self, *paths: str | bytes, **config: Any) -> None:
         """Add files to the index without storing their content (`--info-only`)."""
         names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         self("update-index", "--add", "--info-only", "-z", "--stdin", stdin=names, **config)
 
-    def cacheinfo(self, *lines: bytes, **config: str | int) -> None:
+    def cacheinfo(self, *lines: bytes, **config: Any) -> None:
         """Store entries as `mode id stage<TAB>path`, without looking at any file."""
         self("update-index", "-z", "--index-info", stdin=b"".join(line + b"\0" for line in lines), **config)
 
-    def refresh(self, **config: str | int) -> None:
+    def refresh(self, **config: Any) -> None:
         """Let git compare stat data, and content where that cannot tell, and store what it found."""
         self.run("update-index", "-q", "--refresh", **config)
 
-    def changed(self, **config: str | int) -> dict[bytes, str]:
+    def changed(self, **config: Any) -> dict[bytes, str]:
         """Return path -> letter of what differs, by content where stat cannot tell (`diff-files` after a refresh)."""
         self.refresh(**config)
         fields = self("diff-files", "--name-status", "-z", **config).split(b"\0")[:-1]

@@ -13,15 +13,15 @@ PACKAGE = "bm_gitindex"
 
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("errors", "options"),
-    1: ("index", "index.*", "notes", "notes.*", "rules", "ignore"),
+    1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
-        *("statefolder", "machine", "filesystem", "worktree", "indexfile", "config"),
+        *("statefolder", "machine", "filesystem", "worktree", "indexfile", "indexlock", "config"),
         *("entities", "entities.*", "versioning", "versioning.*"),
     ),
     3: ("survey", "renames", "changes"),
     4: (
         *("sync", "syncing", "findings", "plan", "intake", "storing", "failures", "safety", "report", "threads"),
-        "verify",
+        *("verify", "oracle", "oracle.*"),
     ),
     5: ("watch", "backend", "project", ""),
     6: ("worker", "worker.*"),
@@ -54,7 +54,7 @@ def layer_of(module: str) -> int | None:
 
 def problems(sources: Mapping[str, str]) -> list[str]:
     """Return what breaks the table, for sources by module name below the package."""
-    found = []
+    found: list[str] = []
     for module, source in sources.items():
         layer = layer_of(module)
         if layer is None:
@@ -86,7 +86,7 @@ def _import_problems(module: str, layer: int, used: Import) -> Iterator[str]:
 def imports(source: str, module: str, known: Mapping[str, object]) -> list[Import]:
     """Return every import of a source, those inside functions and below TYPE_CHECKING included."""
     lines = source.splitlines()
-    found = []
+    found: list[Import] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -44,6 +44,12 @@ STAT = StatData(
 """The fields of `FakeStat()`."""
 
 
+ZERO_STAT = StatData(
+    ctime_s=0, ctime_ns=0, mtime_s=0, mtime_ns=0, dev=0, ino=0, mode=MODE_REGULAR, uid=0, gid=0, size=0
+)
+"""Of an entry whose file nobody looked at."""
+
+
 def entry(path: bytes = b"f.md", blob_id: bytes = SOME_ID, **fields: int) -> Entry:
     """Return an entry whose stat is `STAT`, some fields replaced."""
     return Entry(path, STAT._replace(**fields), blob_id)

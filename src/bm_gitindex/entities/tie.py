@@ -1,7 +1,7 @@
 """The tie between index and database, read through the standard library alone.
 
-Whether a run has anything to store is known before SQLAlchemy is imported. Reading here never creates, changes or
-leaves behind a file: neither the database, nor the `-wal` and `-shm` files that SQLite keeps beside it.
+Whether a run has anything to store is known before SQLAlchemy is imported. Reading here changes no byte of database or
+`-wal`, and leaves no file behind. (Beside a writer, or what one has left, SQLite notes its locks in `-shm`.)
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     """Return the entries by the offsets that IEOT gives, or None where there is no such table for every entry."""
     end = _end_of_entries(data)
     block_table = end and _find_extension(data, end, b"IEOT")
-    if not end or not block_table or len(block_table) != 4 + 8 * count:
+    if not count or not end or not block_table or len(block_table) != 4 + 8 * count:
         return None
     version, *blocks = struct.unpack(f">{1 + 2 * count}I", block_table)
     offsets = blocks[0::2]
@@ -252,7 +252,8 @@ def _verify_names(table: _Table) -> None:
         stages = [(name, flags & FLAG_STAGE) for name, flags in zip(names, table.flags, strict=True)]
         if not all(starmap(lt, pairwise(stages))):
             raise IndexDamagedError("the entries are not in order")
-    if not _folders(names).isdisjoint(names):
+    merged = [name for name, flags in zip(names, table.flags, strict=True) if not flags & FLAG_STAGE]
+    if not _folders(merged).isdisjoint(merged):
         raise IndexDamagedError("a path in the index is both a file and a folder")
 
 
@@ -300,14 +301,22 @@ def update(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
     """Return the bytes of an index that differs from `index` by `changes`: an encoded entry by path, or None for none.
 
     Entries that do not change are copied as they stand. Extensions of the old index are not: they would be stale.
+    Raises ValueError where a new entry's folder would be an entry as well.
     """
     names = sorted(index.keys() | changes.keys()) if changes else list(index)
+    _refuse_folders_of_entries(index, changes)
     records = []
     for name in names:
         record = changes[name] if name in changes else index.record(name) or encode_entry(index[name])
         if record is not None:
             records.append(record)
     return _assemble(records)
+
+
+def _refuse_folders_of_entries(index: Index, changes: Mapping[bytes, bytes | None]) -> None:
+    for folder in _folders(path for path, record in changes.items() if record is not None):
+        if changes.get(folder, folder in index):
+            raise ValueError(f"both a file and a folder: {folder!r}")
 
 
 def encode_entry(entry: Entry) -> bytes:

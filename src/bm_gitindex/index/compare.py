@@ -48,11 +48,12 @@ class Baseline(NamedTuple):
 
 
 class LockClock(NamedTuple):
-    """t0: the file system's time at the start of a run that writes, and the device whose clock that is."""
+    """t0: the file system's time at the start of a run that writes, and the devices that go by the same clock."""
 
     second: int
     nanosecond: int
-    dev: int
+    devices: frozenset[int]
+    """Low 32 bits, as in an entry."""
 
     def is_before(self, baseline: Baseline) -> bool:
         """Return whether the clock was set back since the index was written."""
@@ -78,7 +79,7 @@ def is_racy(stat: StatData, baseline: Baseline, trust: Trust) -> bool:
 
 def is_young(stat: StatData, clock: LockClock, trust: Trust) -> bool:
     """Return whether a file changed so shortly before t0, or on a clock so foreign, that it may change unseen."""
-    if stat.dev != clock.dev:
+    if stat.dev not in clock.devices:
         return True
     return change_time(stat, trust) >= (clock.second - YOUNG_MARGIN_S, clock.nanosecond)
 

@@ -33,9 +33,9 @@ class Draft:
         self._set(entry_for(entry, self._clock, self._trust))
 
     def put_unread(self, path: bytes, entry: Entry | None) -> None:
-        """Store what stays known of a file that was not read; None leaves it out."""
+        """Store what stays known of a file that was not read, smudged; None leaves it out."""
         if entry is not None:
-            self._set(entry)
+            self._set(entry.with_size_zero())
         elif path in self._index:
             self._changes[path] = None
 

@@ -32,11 +32,13 @@ class Lost(NamedTuple):
     """Low 32 bits, as the index stores it; None where the entry was smudged, so that nobody knows."""
     ino: int | None
     """None where only the database remembers the path."""
+    tracking: Tracking
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Lost:
         """Return what an entry remembers of a path that is gone."""
-        return cls(entry.path, entry.blob_id, None if is_smudged(entry) else entry.stat.size, entry.stat.ino)
+        size = None if is_smudged(entry) else entry.stat.size
+        return cls(entry.path, entry.blob_id, size, entry.stat.ino, entry.tracking)
 
 
 class Found(NamedTuple):
@@ -88,10 +90,21 @@ def pair_by_id(lost: Iterable[Lost], found: Iterable[Found]) -> dict[bytes, byte
     strong = [file for file in found if not _is_common(file)]
     common = [file for file in found if _is_common(file)]
     pairs = _pair_by(lost, strong, lambda file: file.blob_id)
-    pairs |= _pair_by(_unpaired(lost, pairs), common, lambda file: (file.blob_id, file.ino))
-    common = [file for file in common if file.path not in pairs]
-    pairs |= _pair_by(_unpaired(lost, pairs), common, lambda file: (file.blob_id, _base_name(file.path)))
+    for key in (_id_inode_and_name, _id_and_inode, _id_and_name):
+        pairs |= _pair_by(_unpaired(lost, pairs), [file for file in common if file.path not in pairs], key)
     return pairs
+
+
+def _id_inode_and_name(file: Lost | Found) -> Hashable:
+    return file.blob_id, file.ino, _base_name(file.path)
+
+
+def _id_and_inode(file: Lost | Found) -> Hashable:
+    return file.blob_id, file.ino
+
+
+def _id_and_name(file: Lost | Found) -> Hashable:
+    return file.blob_id, _base_name(file.path)
 
 
 def _identity(stat: StatData) -> Hashable:
@@ -107,9 +120,7 @@ def _unpaired(lost: Iterable[Lost], pairs: Mapping[bytes, bytes]) -> list[Lost]:
     return [file for file in lost if file.path not in taken]
 
 
-def _pair_by(
-    lost: Iterable[Lost], found: Iterable[Found], key: Callable[[Lost | Found], Hashable]
-) -> dict[bytes, bytes]:
+def _pair_by(lost: Iterable[Lost], found: Iterable[Found], key: Callable[[Lost | Found], Hashable]) -> dict[bytes, bytes]:
     old_by_key: defaultdict[Hashable, list[bytes]] = defaultdict(list)
     for old in lost:
         old_by_key[key(old)].append(old.path)

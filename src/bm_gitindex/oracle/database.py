@@ -1,0 +1,257 @@
+"""The entity database as plain SQL shows it, for `verify` alone. It is opened so that nothing is written or left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
+from bm_gitindex.errors import LockHeldError, StateFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT_S = 10.0
+
+_WAL_FORMAT = b"\x02"
+_READ_FORMAT_OFFSET = 19  # sqlite.org/fileformat2.html, "File format version numbers"
+_ESCAPED_BYTE = re.compile(rb"//([89a-f][0-9a-f])")
+_PRIMARY_CODE = 0xFF  # sqlite.org/rescode.html: the higher bits say more of the same
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_UNREADABLE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH})
+_NEEDS_WRITER = frozenset({sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY})
+
+# Each counts rows that must not be; SQLite's own checks rely on constraints that may be missing.
+_FORBIDDEN = {
+    "projects but the one": "SELECT count(*) - 1 FROM project",
+    "entities of another project": "SELECT count(*) FROM entity WHERE project_id NOT IN (SELECT id FROM project)",
+    "entities that share their path": "SELECT count(*) - count(DISTINCT file_path) FROM entity",
+    "entities that share their permalink": "SELECT count(permalink) - count(DISTINCT permalink) FROM entity",
+    "observations without an entity": "SELECT count(*) FROM observation WHERE entity_id NOT IN (SELECT id FROM entity)",
+    "relations without an entity": "SELECT count(*) FROM relation WHERE from_id NOT IN (SELECT id FROM entity)",
+    "relations to an entity that does not exist": """
+        SELECT count(*) FROM relation WHERE to_id IS NOT NULL AND to_id NOT IN (SELECT id FROM entity)""",
+    "relations of another project than their entity": """
+        SELECT count(*) FROM relation JOIN entity ON entity.id = from_id
+        WHERE relation.project_id IS NOT entity.project_id""",
+    "relations into another project": """
+        SELECT count(*) FROM relation JOIN entity ON entity.id = to_id
+        WHERE relation.project_id IS NOT entity.project_id""",
+}
+
+
+class NeedsWriterError(Exception):
+    """What a crash, or an older release, has left can only be put right by a writer."""
+
+
+class DamagedError(Exception):
+    """The file cannot be read as an entity database."""
+
+
+class ProjectRow(NamedTuple):
+    """The tie between database and index, and what shaped the entities."""
+
+    tie_closed: int
+    index_trailer: str | None
+    parser_version: int
+    options_fingerprint: str
+
+
+class EntityRow(NamedTuple):
+    """The part of an entity that is held of all of them at once."""
+
+    id: int
+    path_text: str
+    kind: str
+    blob_id: str
+    size_bytes: int
+    mtime_ns: int
+    title: str
+    permalink: str | None
+    alias_key: str | None
+
+    @property
+    def path(self) -> bytes:
+        """The path that the stored text stands for: bytes that are not UTF-8 are written as `//` and two digits."""
+        return _ESCAPED_BYTE.sub(lambda found: bytes([int(found[1], 16)]), self.path_text.encode())
+
+
+class ContentRow(NamedTuple):
+    """The rest of an entity, as far as the file's name and content decide it."""
+
+    type: str
+    content_type: str
+    title_from_path: int
+    tags: object
+    metadata: object
+    warnings: object
+    observations: list[tuple[object, ...]]
+    """Position, category, content, tags, context."""
+    relations: list[tuple[object, ...]]
+    """Position, type, target, name, key and alias of the target, context."""
+
+
+class LinkRow(NamedTuple):
+    """Where a relation leads."""
+
+    from_id: int
+    target: str
+    to_id: int | None
+    pending: int
+
+
+class Database:
+    """One reading transaction. Raises DamagedError wherever a row cannot be made sense of."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def damage(self) -> list[str]:
+        """Return what SQLite finds wrong with the file itself."""
+        found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check")]
+        return [] if found == ["ok"] else found
+
+    def problems(self) -> list[str]:
+        """Return which rows must not be, whatever index and files say."""
+        problems = []
+        violations = self._connection.execute("PRAGMA foreign_key_check").fetchall()
+        if violations:
+            problems.append(
+                f"{len(violations)} rows point to rows that do not exist, such as one of {violations[0][0]}"
+            )
+        for what, query in _FORBIDDEN.items():
+            (count,) = self._connection.execute(query).fetchone()
+            if count > 0:
+                problems.append(f"{count} {what}")
+        return problems
+
+    def project(self) -> ProjectRow | None:
+        """Return the project, or None before anything was stored."""
+        query = "SELECT tie_closed, index_trailer, parser_version, options_fingerprint FROM project ORDER BY id"
+        row = self._connection.execute(query).fetchone()
+        return None if row is None else ProjectRow(*row)
+
+    def entities(self) -> Iterator[EntityRow]:
+        """Yield every entity."""
+        query = """SELECT id, file_path, kind, blob_id, size_bytes, mtime_ns, title, permalink, alias_key FROM entity"""
+        for values in self._connection.execute(query):
+            row = EntityRow(*values)
+            numbers = (row.id, row.size_bytes, row.mtime_ns)
+            texts = (row.path_text, row.kind, row.blob_id, row.title, row.permalink or "", row.alias_key or "")
+            if not all(isinstance(n, int) for n in numbers) or not all(isinstance(text, str) for text in texts):
+                raise DamagedError(f"entity {row.id} holds a value of a wrong type")
+            yield row
+
+    def content(self, entity_id: int) -> ContentRow:
+        """Return the rest of an entity that exists."""
+        query = "SELECT type, content_type, title_from_path, tags, metadata, warnings FROM entity WHERE id = ?"
+        row = self._connection.execute(query, (entity_id,)).fetchone()
+        own_type, content_type, title_from_path, tags, metadata, warnings = row
+        query = (
+            "SELECT position, category, content, tags, context FROM observation WHERE entity_id = ? ORDER BY position"
+        )
+        observations: list[tuple[object, ...]] = [
+            (position, category, content, _parsed(own_tags), context)
+            for position, category, content, own_tags, context in self._connection.execute(query, (entity_id,))
+        ]
+        query = """SELECT position, type, target, target_name, target_key, target_alias, context
+                   FROM relation WHERE from_id = ? ORDER BY position"""
+        relations = self._connection.execute(query, (entity_id,)).fetchall()
+        values = (_parsed(tags), _parsed(metadata), _parsed(warnings))
+        return ContentRow(own_type, content_type, title_from_path, *values, observations, relations)
+
+    def links(self) -> Iterator[LinkRow]:
+        """Yield every relation."""
+        for values in self._connection.execute("SELECT from_id, target, to_id, pending FROM relation ORDER BY id"):
+            row = LinkRow(*values)
+            if not isinstance(row.target, str):
+                raise DamagedError(f"a relation of entity {row.from_id} holds a value of a wrong type")
+            yield row
+
+
+@contextmanager
+def open_database(path: Path) -> Iterator[Database | None]:
+    """Open the database for reading; None where there is none yet.
+
+    Within the body too, raises DamagedError and NeedsWriterError, SchemaUnsupportedError for a newer schema, and
+    LockHeldError or StateFolderError where it cannot be read at present.
+    """
+    try:
+        with ExitStack() as stack:
+            uri = _readable_uri(path, stack)
+            if uri is None:
+                yield None
+                return
+            connect = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+            connection = stack.enter_context(closing(connect))
+            connection.execute("BEGIN")
+            yield Database(connection) if _has_schema(connection, path) else None
+    except OSError as error:
+        raise StateFolderError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DamagedError(str(error)) from error
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+
+
+def _readable_uri(path: Path, stack: ExitStack) -> str | None:
+    """Return the URI under which the database can be read without a trace; None where there is nothing to read.
+
+    In WAL mode even a reader writes to `-shm`, and makes it where it is missing. So a database with an empty `-wal` is
+    declared immutable, and of any other, as a crash or a running sync leaves it, a temporary copy is read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(_READ_FORMAT_OFFSET + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not header:
+        return None
+    wal = path.with_name(f"{path.name}-wal")
+    if wal.exists() and wal.stat().st_size:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bm-gitindex-")))
+        copyfile(path, folder / "copy.db")
+        with suppress(FileNotFoundError):
+            copyfile(wal, folder / "copy.db-wal")
+        return f"{(folder / 'copy.db').as_uri()}?mode=rw"
+    is_wal = header[_READ_FORMAT_OFFSET:] == _WAL_FORMAT
+    return f"file://{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if is_wal else ''}"
+
+
+def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    if ("alembic_version",) not in tables:
+        return False
+    revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    for (revision,) in revisions:
+        check_revision(str(revision), path)
+        if revision != SCHEMA_HEAD:
+            raise NeedsWriterError("an older release wrote it")
+    return bool(revisions)
+
+
+def _translated(error: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code in _NEEDS_WRITER:
+        return NeedsWriterError("a crash has left a change half done")
+    if code & _PRIMARY_CODE in _BUSY:
+        return LockHeldError(f"{path}: another program is using it ({error}); try again once it is done")
+    if code & _PRIMARY_CODE in _UNREADABLE and code != sqlite3.SQLITE_IOERR_SHORT_READ:
+        return StateFolderError(f"{path}: cannot be read ({error})")
+    return DamagedError(str(error))
+
+
+def _parsed(text: Any) -> object:
+    """Return the value that JSON text stands for; other text stands for itself, and so equals nothing expected."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return f"no JSON: {text!r}"

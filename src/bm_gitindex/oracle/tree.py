@@ -1,0 +1,169 @@
+"""The files below the root, listed and read for `verify` alone.
+
+Shared with a sync are the rules of what is left out and of what kind a file is. A folder is opened name by name from
+the root, and no symbolic link is followed: `os.walk` would go through whatever link is swapped in while it is under
+way, and cannot reach paths longer than the system's limit, which a sync can.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from hashlib import sha1
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from dulwich.objects import Blob
+
+from bm_gitindex.ignore import IgnoreRules
+from bm_gitindex.rules import GITIGNORE, Classifier, Kind, is_git_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bm_gitindex.options import Options
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a pipe may stand in a file's place
+_CHUNK_BYTES = 64 * 1024
+_SAMPLE_BYTES = 64 * 1024
+_NOT_LOCAL_FLAGS = 0x4000_0000  # SF_DATALESS, macOS: reading would fetch the content from the cloud
+_NOT_LOCAL_ATTRIBUTES = 0x0044_0000  # FILE_ATTRIBUTE_RECALL_ON_OPEN and _ON_DATA_ACCESS, Windows
+
+
+class FoundFile(NamedTuple):
+    """A regular file as it is now."""
+
+    path: bytes
+    kind: Kind
+    size_bytes: int
+    mtime_ns: int
+    content_id: str
+    """What its index entry should say, in hexadecimal digits."""
+    data: bytes | None
+    """Content of a note that is within its bound."""
+
+
+class TreeReader:
+    """Reads every file that a full sync should know."""
+
+    def __init__(self, root: Path, options: Options) -> None:
+        self.unread: set[bytes] = set()
+        """Files and folders that could not be looked at, once `files` is through."""
+        self.read_paths: set[bytes] = set()
+        """Files that were read, once `files` is through."""
+        self._root = root
+        self._options = options
+        self._classifier = Classifier(options)
+
+    def files(self) -> Iterator[FoundFile]:
+        """Yield each file, read; what cannot be read is left out and noted. Call it once."""
+        folders = [(b"", IgnoreRules(self._options.ignore))]
+        while folders:
+            folder, outer_rules = folders.pop()
+            prefix = folder + b"/" if folder else b""
+            try:
+                with self._opened(folder) as fd:
+                    rules = _with_own_rules(fd, prefix, outer_rules)
+                    for name, st in self._entries(fd, prefix, rules):
+                        if stat.S_ISDIR(st.st_mode):
+                            folders.append((prefix + name, rules))
+                        elif stat.S_ISREG(st.st_mode):
+                            yield from self._read(fd, prefix + name, st)
+            except OSError:
+                self.unread.add(folder)
+
+    @contextmanager
+    def _opened(self, folder: bytes) -> Iterator[int]:
+        fd = os.open(self._root, _FOLDER)
+        try:
+            for name in folder.split(b"/") if folder else ():
+                below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _entries(self, fd: int, prefix: bytes, rules: IgnoreRules) -> Iterator[tuple[bytes, os.stat_result]]:
+        for name in map(os.fsencode, os.listdir(fd)):
+            if self._classifier.is_left_out(name) or is_git_folder(name):
+                continue
+            path = prefix + name
+            try:
+                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            except OSError:
+                self.unread.add(path)
+                continue
+            if rules.is_ignored(path + b"/" if stat.S_ISDIR(st.st_mode) else path):
+                continue
+            if _is_elsewhere(st):
+                self.unread.add(path)
+            else:
+                yield name, st
+
+    def _read(self, fd: int, path: bytes, st: os.stat_result) -> Iterator[FoundFile]:
+        kind = self._classifier.kind(path, st.st_size)
+        try:
+            if kind is Kind.STAT_ONLY:
+                pointer = b"bm-gitindex stat-only v1\nsize %d\nmtime_ns %d\n" % (st.st_size, st.st_mtime_ns)
+                found = FoundFile(path, kind, st.st_size, st.st_mtime_ns, _blob_id(pointer), None)
+            else:
+                found = self._opened_and_read(fd, path, kind)
+        except OSError:
+            self.unread.add(path)
+        else:
+            self.read_paths.add(path)
+            yield found
+
+    def _opened_and_read(self, fd: int, path: bytes, kind: Kind) -> FoundFile:
+        with os.fdopen(os.open(path.rpartition(b"/")[2], _FILE, dir_fd=fd), "rb") as file:
+            st = os.fstat(file.fileno())
+            if not stat.S_ISREG(st.st_mode):
+                raise OSError("no regular file any more")
+            data = None
+            if kind is Kind.NOTE and st.st_size <= self._options.bounds.note_max_bytes:
+                data = file.read(st.st_size)
+                content_id = _blob_id(data)
+            elif kind is Kind.SAMPLE:
+                content_id = _sample_id(file, st.st_size)
+            else:
+                content_id = _streamed_id(file, st.st_size)
+        return FoundFile(path, kind, st.st_size, st.st_mtime_ns, content_id, data)
+
+
+def _with_own_rules(fd: int, prefix: bytes, rules: IgnoreRules) -> IgnoreRules:
+    """Return the rules with those of the folder's `.gitignore`; a link, or what cannot be read, rules nothing."""
+    try:
+        with os.fdopen(os.open(GITIGNORE, _FILE, dir_fd=fd), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return rules.with_gitignore(prefix, file.read())
+    except OSError:
+        pass
+    return rules
+
+
+def _is_elsewhere(st: os.stat_result) -> bool:
+    """Return whether a cloud service holds the content, and would have to fetch it."""
+    flags: int = getattr(st, "st_flags", 0)
+    attributes: int = getattr(st, "st_file_attributes", 0)
+    return bool(flags & _NOT_LOCAL_FLAGS or attributes & _NOT_LOCAL_ATTRIBUTES)
+
+
+def _blob_id(data: bytes) -> str:
+    return Blob.from_string(data).id.decode()
+
+
+def _streamed_id(file: BinaryIO, size_bytes: int) -> str:
+    digest = sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _sample_id(file: BinaryIO, size_bytes: int) -> str:
+    head = file.read(_SAMPLE_BYTES)
+    file.seek(max(size_bytes - _SAMPLE_BYTES, 0))
+    ends = head + file.read(_SAMPLE_BYTES)
+    return _blob_id(b"bm-gitindex sample v1\nsize %d\nends %s\n" % (size_bytes, _blob_id(ends).encode()))

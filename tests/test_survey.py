@@ -1,0 +1,285 @@
+"""Absence must be proven: what cannot be looked at keeps what is known."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bm_gitindex import worktree
+from bm_gitindex.index.entry import Entry, Index
+from bm_gitindex.index.stat import Trust
+from bm_gitindex.indexfile import read_index
+from bm_gitindex.rules import SkipReason
+from bm_gitindex.survey import Evidence, Survey, Surveyor
+from bm_gitindex.worktree import Scope, Tree
+from support import faults
+from support.project import BY_CTIME
+from support.values import ZERO_STAT
+
+if TYPE_CHECKING:
+    from support.project import Project
+
+
+def survey(project: Project, *paths: bytes) -> Survey:
+    snapshot = read_index(project.state)
+    evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+    with Tree(project.root) as tree:
+        return Surveyor(tree, project.options, evidence).survey(Scope(paths))
+
+
+def reasons(result: Survey) -> dict[bytes, SkipReason]:
+    return {skipped.path: skipped.reason for skipped in result.skipped}
+
+
+def indexed(project: Project, *names: str) -> None:
+    for name in names:
+        project.write(name, name.encode())
+    project.index_all()
+
+
+def with_device(entry: Entry, dev: int) -> Entry:
+    return entry._replace(stat=entry.stat._replace(dev=dev))
+
+
+def test_a_survey_sorts_every_path_into_one_place(project: Project) -> None:
+    indexed(project, "same.md", "other-size.md", "touched.md", "gone.md")
+    project.write("other-size.md", b"x")
+    os.utime(project.path("touched.md"), (1, 1))
+    os.unlink(project.path("gone.md"))
+    project.write("new.md", b"12345")
+    result = survey(project)
+    assert result.new == {b"new.md": 5}
+    assert result.modified == {b"other-size.md": 1}
+    assert result.unsure == {b"touched.md": 10}
+    assert result.vanished == [b"gone.md"]
+    assert (result.unchanged, result.counters.files_seen, result.counters.files_read) == (1, 4, 0)
+    assert not result.is_clean
+
+
+def test_progress_is_told_by_files_seen(project: Project) -> None:
+    indexed(project, "a.md", "b/c.md", "b/d.md")
+    seen: list[int] = []
+    with Tree(project.root) as tree:
+        snapshot = project.read()
+        evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+        Surveyor(tree, BY_CTIME, evidence).survey(Scope(), seen.append)
+    assert seen == [1, 3]
+
+
+# --- absence is not deletion -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", [b"sub", b"sub/deep", b""])
+def test_unreadable_directory_is_not_a_deletion(
+    project: Project, monkeypatch: pytest.MonkeyPatch, folder: bytes
+) -> None:
+    indexed(project, "a.md", "sub/b.md", "sub/deep/c.md")
+    faults.deny_folder(monkeypatch, folder)
+    result = survey(project)
+    assert result.vanished == []
+    assert reasons(result) == {folder: SkipReason.UNREADABLE}
+    assert result.unchanged == 3
+    assert project.status().is_clean
+
+
+def test_a_directory_that_cannot_be_listed_is_not_a_deletion(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed(project, "a.md", "sub/b.md")
+    faults.fail_listing(monkeypatch, project.path("sub"))
+    result = survey(project)
+    assert result.vanished == []
+    assert reasons(result) == {b"sub": SkipReason.UNREADABLE}
+
+
+def test_a_root_that_is_gone_is_not_a_deletion(project: Project) -> None:
+    indexed(project, "a.md")
+    snapshot = project.read()
+    with Tree(project.root / "gone") as tree:
+        result = Surveyor(tree, BY_CTIME, Evidence(snapshot.index, snapshot.baseline, Trust())).survey(Scope())
+    assert result.vanished == []
+    assert reasons(result) == {b"": SkipReason.UNSTABLE}
+
+
+def test_a_file_whose_stat_fails_is_not_a_deletion(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    indexed(project, "a.md", "b.md")
+    faults.fail_entry_stat(monkeypatch, "a.md", PermissionError(13, "Permission denied"))
+    result = survey(project)
+    assert result.vanished == []
+    assert reasons(result) == {b"a.md": SkipReason.UNREADABLE}
+
+
+def test_a_file_that_is_gone_when_it_is_looked_at_is_a_deletion(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(project, "a.md", "b.md")
+    faults.fail_entry_stat(monkeypatch, "a.md", FileNotFoundError(2, "No such file or directory"))
+    result = survey(project)
+    assert result.vanished == [b"a.md"]
+    assert result.skipped == []
+
+
+def test_a_placeholder_folder_is_not_a_deletion_of_what_was_below(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(project, "a.md", "cloud/b.md", "cloud/deep/c.md")
+    faults.mark_placeholders(monkeypatch, project.path("cloud"))
+    result = survey(project)
+    assert result.vanished == []
+    assert reasons(result) == {b"cloud": SkipReason.PLACEHOLDER}
+
+
+def test_a_placeholder_file_is_neither_changed_nor_deleted_nor_opened(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(project, "a.md", "cloud.md")
+    project.write("cloud.md", b"")
+    faults.mark_placeholders(monkeypatch, project.path("cloud.md"))
+    monkeypatch.setattr(Tree, "open_file", lambda *_: pytest.fail("opened"))
+    result = survey(project)
+    assert result.is_clean
+    assert reasons(result) == {b"cloud.md": SkipReason.PLACEHOLDER}
+
+
+def evict_to_icloud(project: Project, name: str) -> None:
+    folder, base = os.path.split(name)
+    os.rename(project.path(name), project.path(os.path.join(folder, f".{base}.icloud")))
+
+
+@pytest.mark.parametrize("name", ["a.md", "sub/a.md", "sub/e\u0301.md"])
+def test_an_icloud_stub_keeps_its_file(project: Project, name: str) -> None:
+    indexed(project, name, "other.md")
+    evict_to_icloud(project, name)
+    result = survey(project)
+    assert result.is_clean
+    assert reasons(result) == {os.fsencode(name): SkipReason.PLACEHOLDER}
+
+
+def test_an_icloud_stub_of_an_ignored_file_says_nothing(project: Project) -> None:
+    project.write(".gitignore", b"*.log\n")
+    project.write(".x.log.icloud")
+    project.write("..hidden.icloud")
+    project.write(".Thumbs.db.icloud")
+    assert survey(project).skipped == []
+
+
+def test_an_icloud_stub_keeps_its_file_in_a_partial_run(project: Project) -> None:
+    indexed(project, "a.md", "other.md")
+    evict_to_icloud(project, "a.md")
+    assert survey(project, b"a.md").vanished == []
+
+
+def test_an_icloud_stub_keeps_its_file_with_hidden_files_included(project: Project) -> None:
+    indexed(project, "a.md", "other.md")
+    project.options = replace(BY_CTIME, include_hidden=True)
+    evict_to_icloud(project, "a.md")
+    result = survey(project)
+    assert result.vanished == []
+    assert b".a.md.icloud" not in result.new
+
+
+# --- sub-mounts ------------------------------------------------------------------------------------------------------
+
+
+def test_a_sub_mount_that_is_gone_keeps_its_files(project: Project) -> None:
+    for name in ("a.md", "b.md", "disk/c.md", "disk/deep/d.md"):
+        project.write(name, name.encode())
+    here, elsewhere = ["a.md", "b.md"], ["disk/c.md", "disk/deep/d.md"]
+    entries = [project.entry(name) for name in (*here, *elsewhere)]
+    project.commit([with_device(e, e.stat.dev + (e.path.startswith(b"disk/"))) for e in entries])
+    for name in elsewhere:
+        os.unlink(project.path(name))
+    os.rmdir(project.path("disk/deep"))
+    result = survey(project)
+    assert result.vanished == []
+    assert reasons(result) == {b"disk": SkipReason.UNMOUNTED}
+    assert result.unchanged == 4
+
+
+def test_a_root_whose_device_was_renumbered_still_knows_deletions(project: Project) -> None:
+    for name in ("a.md", "b.md", "c.md"):
+        project.write(name, name.encode())
+    project.commit([with_device(project.entry(name), 4711) for name in ("a.md", "b.md", "c.md")])
+    os.unlink(project.path("a.md"))
+    assert survey(project).vanished == [b"a.md"]
+
+
+def test_the_last_files_of_an_old_device_number_can_be_deleted(project: Project) -> None:
+    for name in ("old.md", "b.md", "c.md"):
+        project.write(name, name.encode())
+    entries = [project.entry("b.md"), project.entry("c.md"), with_device(project.entry("old.md"), 4711)]
+    project.commit(entries)
+    os.unlink(project.path("old.md"))
+    assert survey(project).vanished == [b"old.md"]
+
+
+def test_an_entry_without_stat_data_can_be_deleted(project: Project) -> None:
+    for name in ("never-read.md", "b.md", "c.md"):
+        project.write(name, name.encode())
+    never_read = project.entry("never-read.md")
+    nothing = never_read._replace(stat=ZERO_STAT)
+    project.commit([nothing, project.entry("b.md"), project.entry("c.md")])
+    os.unlink(project.path("never-read.md"))
+    assert survey(project).vanished == [b"never-read.md"]
+
+
+def test_a_sub_mount_that_held_most_files_keeps_them_when_it_is_gone(project: Project) -> None:
+    names = ["a.md", "disk/b.md", "disk/c.md", "disk/d.md"]
+    for name in names:
+        project.write(name, name.encode())
+    entries = [project.entry(name) for name in names]
+    project.commit([with_device(e, e.stat.dev + e.path.startswith(b"disk/")) for e in entries])
+    for name in names[1:]:
+        os.unlink(project.path(name))
+    assert survey(project).vanished == []
+
+
+def test_a_file_on_a_mounted_sub_mount_can_be_deleted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.md", "b.md", "disk/c.md", "disk/d.md"):
+        project.write(name, name.encode())
+    entries = [project.entry(name) for name in ("a.md", "b.md", "disk/c.md", "disk/d.md")]
+    project.commit([with_device(e, e.stat.dev + e.path.startswith(b"disk/")) for e in entries])
+    os.unlink(project.path("disk/c.md"))
+    real_walk = worktree.walk
+
+    def walk_with_mount(*args: object) -> object:
+        for listing in real_walk(*args):  # type: ignore[arg-type]
+            yield listing._replace(dev=listing.dev + listing.prefix.startswith(b"disk/"))
+
+    monkeypatch.setattr("bm_gitindex.survey.walk", walk_with_mount)
+    assert survey(project).vanished == [b"disk/c.md"]
+
+
+# --- scope -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_below_what_became_a_symlink_is_gone_in_a_partial_run_too(project: Project) -> None:
+    indexed(project, "real/a.md", "d/b.md")
+    os.unlink(project.path("d/b.md"))
+    os.rmdir(project.path("d"))
+    os.symlink("real", project.path("d"))
+    assert survey(project, b"d/b.md").vanished == [b"d/b.md"]
+    assert survey(project).vanished == [b"d/b.md"]
+
+
+def test_a_partial_run_below_an_unreadable_folder_is_not_a_deletion(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed(project, "sub/deep/a.md", "b.md")
+    faults.deny_folder(monkeypatch, b"sub")
+    result = survey(project, b"sub/deep/a.md")
+    assert result.vanished == []
+    assert reasons(result) == {b"sub": SkipReason.UNREADABLE}
+
+
+def test_an_empty_index_has_nothing_to_lose(project: Project) -> None:
+    evidence = Evidence(Index.empty(), project.read().baseline, Trust())
+    with Tree(project.root) as tree:
+        assert Surveyor(tree, BY_CTIME, evidence).survey(Scope()).is_clean
+
+
+def test_what_became_ignored_is_gone_from_the_project(project: Project) -> None:
+    indexed(project, "a.md", "drafts/b.md")
+    project.write(".gitignore", b"drafts/\n")
+    assert survey(project).vanished == [b"drafts/b.md"]
