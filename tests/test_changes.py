@@ -14,7 +14,7 @@ from bm_gitindex.index.compare import is_smudged
 from bm_gitindex.index.entry import EMPTY_BLOB_ID, Tracking
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.rules import Kind
-from bm_gitindex.worktree import Tree
+from bm_gitindex.worktree.tree import Tree
 from support.project import BY_CTIME, BY_MTIME, LATE_S, NS, OLD_S
 from support.values import HELLO_ID, ZERO_STAT
 

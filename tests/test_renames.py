@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex.worktree import Tree
+from bm_gitindex.worktree.tree import Tree
 from support.project import BY_CTIME, BY_MTIME, OLD_S
 
 if TYPE_CHECKING:

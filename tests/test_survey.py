@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bm_gitindex import worktree
 from bm_gitindex.index.entry import Entry, Index
 from bm_gitindex.index.stat import Trust
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.rules import SkipReason
 from bm_gitindex.survey import Evidence, Survey, Surveyor
-from bm_gitindex.worktree import Scope, Tree
+from bm_gitindex.worktree import walk as walking
+from bm_gitindex.worktree.tree import Tree
+from bm_gitindex.worktree.walk import Scope
 from support import faults
 from support.project import BY_CTIME
 from support.values import ZERO_STAT
@@ -241,10 +242,10 @@ def test_a_file_on_a_mounted_sub_mount_can_be_deleted(project: Project, monkeypa
     entries = [project.entry(name) for name in ("a.md", "b.md", "disk/c.md", "disk/d.md")]
     project.commit([with_device(e, e.stat.dev + e.path.startswith(b"disk/")) for e in entries])
     os.unlink(project.path("disk/c.md"))
-    real_walk = worktree.walk
+    real_walk = walking.walk
 
-    def walk_with_mount(*args: object) -> object:
-        for listing in real_walk(*args):  # type: ignore[arg-type]
+    def walk_with_mount(*args: Any) -> object:
+        for listing in real_walk(*args):
             yield listing._replace(dev=listing.dev + listing.prefix.startswith(b"disk/"))
 
     monkeypatch.setattr("bm_gitindex.survey.walk", walk_with_mount)

@@ -16,7 +16,7 @@ from bm_gitindex.errors import LockHeldError, SafetyStopError, SchemaUnsupported
 from bm_gitindex.index.entry import blob_id
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.notes import model
-from bm_gitindex.worktree import Tree
+from bm_gitindex.worktree.tree import Tree
 from support.faults import DENIED, deny_file, deny_folder
 from support.vault import Vault, never_young, paths_of
 
@@ -408,7 +408,7 @@ class TestLostAndRestored:
         vault.settled_sync()
         before = vault.ids()
         for module in ("findings", "storing"):
-            monkeypatch.setattr(f"bm_gitindex.{module}.PARSER_VERSION", model.PARSER_VERSION + 1)
+            monkeypatch.setattr(f"bm_gitindex.syncing.{module}.PARSER_VERSION", model.PARSER_VERSION + 1)
         report = vault.sync()
         assert (report.files_parsed, report.counters.files_read, report.counts["unchanged"]) == (2, 2, 3)
         assert vault.ids() == before
@@ -469,7 +469,7 @@ class TestCrash:
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         many(vault)
-        monkeypatch.setattr("bm_gitindex.intake.BATCH_FILES", 5)
+        monkeypatch.setattr("bm_gitindex.syncing.intake.BATCH_FILES", 5)
         stored = asyncio.Event()
         real = EntityStore.put
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex.index.entry import Entry
     from bm_gitindex.verify import Verification
-    from bm_gitindex.worktree import Listing
+    from bm_gitindex.worktree.walk import Listing
 
 ONE = """---
 title: One
@@ -399,9 +399,10 @@ def test_an_edit_under_a_forged_entry(vault: Vault) -> None:
 
 
 def test_a_new_file_that_status_does_not_see(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bm_gitindex import survey, worktree
+    from bm_gitindex import survey
+    from bm_gitindex.worktree import walk as walking
 
-    real = worktree.walk
+    real = walking.walk
 
     def blind(*args: Any) -> Iterator[Listing]:
         for listing in real(*args):

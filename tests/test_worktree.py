@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex import worktree
 from bm_gitindex.ignore import IgnoreRules
 from bm_gitindex.index.entry import blob_id, sample_id, stat_only_id
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier, Kind, SkipReason
-from bm_gitindex.worktree import ReadError, Reading, Scope, Tree, hash_file, is_placeholder, read_note, walk
+from bm_gitindex.worktree import walk as walking
+from bm_gitindex.worktree.reading import CHUNK_BYTES, ReadError, Reading, hash_file, read_note
+from bm_gitindex.worktree.tree import Tree
+from bm_gitindex.worktree.walk import Scope, is_placeholder, walk
 from support import faults
 from support.project import NS, OLD_S
 from support.values import HELLO_ID, FakeStat
@@ -300,7 +302,7 @@ def test_a_folder_whose_stat_fails_where_placeholders_exist_is_skipped(
     project: Project, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
     project.write("sub/a.md")
-    monkeypatch.setattr(worktree, "_HAS_PLACEHOLDERS", True)
+    monkeypatch.setattr(walking, "_HAS_PLACEHOLDERS", True)
     faults.override_entry(monkeypatch, "sub", stat=faults.raising(error))
     assert walked(project)[0] == []
 
@@ -339,7 +341,7 @@ def test_a_large_file_is_read_in_chunks(project: Project, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "read", counted)
     reading = read(project, b"a.bin", Kind.FILE)
     assert reading.blob_id == hashlib.sha1(b"blob 1000000\0" + bytes(1_000_000), usedforsecurity=False).digest()
-    assert max(asked) <= worktree.CHUNK_BYTES
+    assert max(asked) <= CHUNK_BYTES
 
 
 def test_a_stat_only_file_is_looked_at_and_not_opened(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

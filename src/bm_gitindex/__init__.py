@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.options import NoteBounds, Options
     from bm_gitindex.project import Project, open_entities, status, sync
-    from bm_gitindex.report import Progress, SyncReport, SyncRequest
     from bm_gitindex.rules import Kind, Skipped, SkipReason
     from bm_gitindex.survey import Counters
+    from bm_gitindex.syncing.report import Progress, SyncReport, SyncRequest
     from bm_gitindex.verify import Mismatch, Verification
 
 __version__ = "0.1.0"
@@ -64,13 +64,13 @@ _MODULES = {
     "Mismatch": "verify",
     "NoteBounds": "options",
     "Options": "options",
-    "Progress": "report",
+    "Progress": "syncing.report",
     "Project": "project",
     "SkipReason": "rules",
     "Skipped": "rules",
     "Status": "changes",
-    "SyncReport": "report",
-    "SyncRequest": "report",
+    "SyncReport": "syncing.report",
+    "SyncRequest": "syncing.report",
     "Verification": "verify",
     "open_entities": "project",
     "status": "project",

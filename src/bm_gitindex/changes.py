@@ -13,7 +13,9 @@ from bm_gitindex.indexfile import read_index
 from bm_gitindex.renames import Rename, RenameFinder
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
-from bm_gitindex.worktree import ReadError, Reading, Scope, Tree, hash_file
+from bm_gitindex.worktree.reading import ReadError, Reading, hash_file
+from bm_gitindex.worktree.tree import Tree
+from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
-    from bm_gitindex.report import SyncReport, SyncRequest
+    from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Verification
 
     AnyPath = str | bytes | os.PathLike[str]
@@ -57,19 +57,19 @@ class Project:
         Blocking work runs in threads. Raises UsageError for a path outside of the root, LockHeldError,
         SafetyStopError, StateWriteError, StateFolderError, IndexUnsupportedError and SchemaUnsupportedError.
         """
-        from bm_gitindex.syncing import sync
+        from bm_gitindex.syncing.session import sync
 
         return await sync(self.root, self.state, self.options, self._request(paths, request))
 
     def sync_blocking(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
         """Do as `sync` does, for callers without an event loop of their own."""
-        from bm_gitindex.syncing import sync_blocking
+        from bm_gitindex.syncing.session import sync_blocking
 
         return sync_blocking(self.root, self.state, self.options, self._request(paths, request))
 
     def rehearse_sync(self, paths: Iterable[AnyPath] = ()) -> SyncReport:
         """Return what a sync would report, without a lock and without writing anything."""
-        from bm_gitindex.syncing import rehearse
+        from bm_gitindex.syncing.session import rehearse
 
         return rehearse(self.root, self.state, self.options, self._request(paths, None))
 
@@ -106,7 +106,7 @@ class Project:
         return () if b"." in relative else tuple(sorted(relative))
 
     def _request(self, paths: Iterable[AnyPath], request: SyncRequest | None) -> SyncRequest:
-        from bm_gitindex.report import SyncRequest
+        from bm_gitindex.syncing.report import SyncRequest
 
         return replace(request or SyncRequest(), paths=self.relative(paths))
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Evidence
-    from bm_gitindex.worktree import Reading, Tree
+    from bm_gitindex.worktree.reading import Reading
+    from bm_gitindex.worktree.tree import Tree
 
     ReadFile = Callable[[bytes, int], Reading | None]
 

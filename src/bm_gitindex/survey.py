@@ -11,7 +11,7 @@ from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
 from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
 from bm_gitindex.index.stat import stat_data
 from bm_gitindex.rules import Classifier, Skipped, SkipReason
-from bm_gitindex.worktree import Listing, Scope, Tree, walk
+from bm_gitindex.worktree.walk import Listing, Scope, walk
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bm_gitindex.index.entry import Index
     from bm_gitindex.index.stat import Trust
     from bm_gitindex.options import Options
+    from bm_gitindex.worktree.tree import Tree
 
 
 @dataclass(slots=True)

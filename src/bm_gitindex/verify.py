@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.changes import status
 from bm_gitindex.errors import IndexDamagedError, StateFolderError
 from bm_gitindex.filesystem import trust_for
-from bm_gitindex.findings import options_fingerprint
 from bm_gitindex.index.entry import Tracking
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.notes.model import PARSER_VERSION
@@ -24,6 +23,7 @@ from bm_gitindex.oracle.database import DamagedError, NeedsWriterError, open_dat
 from bm_gitindex.oracle.entries import ReadersDifferError, indexed_files
 from bm_gitindex.oracle.links import LinkTable
 from bm_gitindex.oracle.tree import TreeReader
+from bm_gitindex.syncing.findings import options_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -13,7 +13,7 @@ import pytest
 
 from bm_gitindex import cli
 from bm_gitindex.indexlock import lock_index
-from bm_gitindex.worktree import CHUNK_BYTES
+from bm_gitindex.worktree.reading import CHUNK_BYTES
 from support.git import Git
 from support.vault import Vault, never_young
 
@@ -178,7 +178,7 @@ class TestSync:
     def test_interrupted_it_is_exit_130_and_leaves_no_lock(self, vault: Vault) -> None:
         script = (
             "import os, signal, sys\n"
-            "from bm_gitindex import cli, intake\n"
+            "from bm_gitindex import cli\nfrom bm_gitindex.syncing import intake\n"
             "real = intake.Intake._take\n"
             "def take(self, task):\n"
             "    if task.path == b'sub/two.md': os.kill(os.getpid(), signal.SIGINT)\n"

@@ -70,7 +70,7 @@ def test_a_path_with_and_without_suffix_has_one_key(name: str) -> None:
 
 @given(NAMES)
 def test_a_generated_permalink_has_the_key_of_its_path(name: str) -> None:
-    assume(not name.endswith("/"))
+    assume(name.rpartition("/")[2].strip("."))  # a stem of dots alone is no stem: `..md` has no suffix
     permalink = generate_permalink(name + ".md")
     assume(any(character.isalnum() for character in permalink))
     assert link_key(permalink) == link_key(name)

@@ -7,8 +7,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from bm_gitindex import worktree
-from bm_gitindex.worktree import Tree
+from bm_gitindex.worktree import walk as walking
+from bm_gitindex.worktree.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,5 +102,5 @@ def raising(error: BaseException) -> Callable[..., Any]:
 def mark_placeholders(monkeypatch: pytest.MonkeyPatch, *paths: bytes) -> None:
     """Let a cloud service have the content of these files and folders, given by their absolute paths."""
     inodes = {os.lstat(path).st_ino for path in paths}
-    monkeypatch.setattr(worktree, "_HAS_PLACEHOLDERS", True)
-    monkeypatch.setattr(worktree, "is_placeholder", lambda st: st.st_ino in inodes)
+    monkeypatch.setattr(walking, "_HAS_PLACEHOLDERS", True)
+    monkeypatch.setattr(walking, "is_placeholder", lambda st: st.st_ino in inodes)

@@ -15,14 +15,11 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("errors", "options"),
     1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
-        *("statefolder", "machine", "filesystem", "worktree", "indexfile", "indexlock", "config"),
-        *("entities", "entities.*", "versioning", "versioning.*"),
+        *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "config"),
+        *("worktree", "worktree.*", "entities", "entities.*", "versioning", "versioning.*"),
     ),
     3: ("survey", "renames", "changes"),
-    4: (
-        *("sync", "syncing", "findings", "plan", "intake", "storing", "failures", "safety", "report", "threads"),
-        *("verify", "oracle", "oracle.*"),
-    ),
+    4: ("syncing", "syncing.*", "verify", "oracle", "oracle.*"),
     5: ("watch", "backend", "project", ""),
     6: ("worker", "worker.*"),
     7: ("cli", "cli.*", "__main__"),

@@ -19,7 +19,8 @@ from bm_gitindex.indexlock import lock_index
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier
 from bm_gitindex.statefolder import StateFolder
-from bm_gitindex.worktree import Tree, hash_file
+from bm_gitindex.worktree.reading import hash_file
+from bm_gitindex.worktree.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

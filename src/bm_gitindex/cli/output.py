@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
-    from bm_gitindex.report import Progress
     from bm_gitindex.rules import Skipped
     from bm_gitindex.survey import Counters
+    from bm_gitindex.syncing.report import Progress
 
 EXIT_CHANGES = 1
 EXIT_MISMATCH = 1

@@ -24,7 +24,7 @@ from bm_gitindex.cli.output import (
 if TYPE_CHECKING:
     import argparse
 
-    from bm_gitindex.report import SyncReport
+    from bm_gitindex.syncing.report import SyncReport
 
 NAME = "sync"
 SUMMARY = "bring index and entity database up to date"
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Bring a project's index and database up to date."""
     # Imported here: what a sync needs, `status` does not.
-    from bm_gitindex.report import SyncRequest
+    from bm_gitindex.syncing.report import SyncRequest
 
     project = project_of(arguments)
     paths = given_paths(arguments)

@@ -120,7 +120,9 @@ def _unpaired(lost: Iterable[Lost], pairs: Mapping[bytes, bytes]) -> list[Lost]:
     return [file for file in lost if file.path not in taken]
 
 
-def _pair_by(lost: Iterable[Lost], found: Iterable[Found], key: Callable[[Lost | Found], Hashable]) -> dict[bytes, bytes]:
+def _pair_by(
+    lost: Iterable[Lost], found: Iterable[Found], key: Callable[[Lost | Found], Hashable]
+) -> dict[bytes, bytes]:
     old_by_key: defaultdict[Hashable, list[bytes]] = defaultdict(list)
     for old in lost:
         old_by_key[key(old)].append(old.path)

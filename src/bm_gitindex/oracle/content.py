@@ -70,9 +70,7 @@ def _without_content(entity: EntityRow, content: ContentRow) -> Iterator[tuple[s
     yield from _difference("relations", content.relations, [])
 
 
-def _of_note(
-    found: FoundFile, note: ParsedNote, entity: EntityRow, content: ContentRow
-) -> Iterator[tuple[str, str]]:
+def _of_note(found: FoundFile, note: ParsedNote, entity: EntityRow, content: ContentRow) -> Iterator[tuple[str, str]]:
     title = title_from_path(found.path) if note.title is None else note.title
     yield from _difference("title", (entity.title, content.title_from_path), (title, int(note.title is None)))
     yield from _difference("type", content.type, note.type)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from bm_gitindex.changes import ChangeStatus, status
 from bm_gitindex.entities.tie import read_project_state
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError
-from bm_gitindex.findings import Findings, Run, look, set_database_aside
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index
-from bm_gitindex.report import SyncReport, SyncRequest
-from bm_gitindex.threads import in_thread
-from bm_gitindex.worktree import Tree
+from bm_gitindex.syncing.findings import Findings, Run, look, set_database_aside
+from bm_gitindex.syncing.report import SyncReport, SyncRequest
+from bm_gitindex.syncing.threads import in_thread
+from bm_gitindex.worktree.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,7 +95,7 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
     """Store what was found, and return what was found in the end: a damaged database means to look again."""
     # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
     from bm_gitindex.entities.store import open_store
-    from bm_gitindex.storing import Storing
+    from bm_gitindex.syncing.storing import Storing
 
     try:
         async with open_store(run.state.database) as store:

@@ -14,9 +14,9 @@ from bm_gitindex.index.entry import Index
 from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.indexlock import set_aside
 from bm_gitindex.notes.model import PARSER_VERSION
-from bm_gitindex.report import Progress
 from bm_gitindex.survey import Evidence, Survey, Surveyor
-from bm_gitindex.worktree import Scope
+from bm_gitindex.syncing.report import Progress
+from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.indexlock import IndexLock
     from bm_gitindex.options import Options
-    from bm_gitindex.report import SyncRequest
     from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
-    from bm_gitindex.worktree import Tree
+    from bm_gitindex.syncing.report import SyncRequest
+    from bm_gitindex.worktree.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,31 +8,31 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
-from bm_gitindex.failures import FailureLog
-from bm_gitindex.findings import options_fingerprint
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stat_data
-from bm_gitindex.intake import Intake, file_record
 from bm_gitindex.notes.model import PARSER_VERSION
-from bm_gitindex.plan import MatchPlanner, ReconcilePlanner
 from bm_gitindex.renames import RenameFinder
-from bm_gitindex.report import Progress
-from bm_gitindex.safety import check_deletions, check_root
-from bm_gitindex.threads import in_thread
+from bm_gitindex.syncing.failures import FailureLog
+from bm_gitindex.syncing.findings import options_fingerprint
+from bm_gitindex.syncing.intake import Intake, file_record
+from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
+from bm_gitindex.syncing.report import Progress
+from bm_gitindex.syncing.safety import check_deletions, check_root
+from bm_gitindex.syncing.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from bm_gitindex.entities.records import KnownFile
     from bm_gitindex.entities.store import EntityStore
-    from bm_gitindex.findings import Findings, Run
     from bm_gitindex.index.entry import Entry
-    from bm_gitindex.intake import Batch, Taken
-    from bm_gitindex.plan import Plan, Task
     from bm_gitindex.renames import Rename
-    from bm_gitindex.report import SyncReport
     from bm_gitindex.rules import Skipped
+    from bm_gitindex.syncing.findings import Findings, Run
+    from bm_gitindex.syncing.intake import Batch, Taken
+    from bm_gitindex.syncing.plan import Plan, Task
+    from bm_gitindex.syncing.report import SyncReport
 
 
 class Storing:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from bm_gitindex.intake import Failed
-    from bm_gitindex.worktree import Tree
+    from bm_gitindex.syncing.intake import Failed
+    from bm_gitindex.worktree.tree import Tree
 
 MOST_FAILURES = 3
 """Within an hour; a file that fails once more is set aside."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
-from bm_gitindex.plan import stored_mtime
 from bm_gitindex.rules import Kind, Skipped
-from bm_gitindex.worktree import ReadError, Reading, Tree, hash_file, read_note
+from bm_gitindex.syncing.plan import stored_mtime
+from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_note
 
 if TYPE_CHECKING:
     import os
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from bm_gitindex.notes.model import ParsedNote
     from bm_gitindex.options import NoteBounds
-    from bm_gitindex.plan import Task
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Counters
+    from bm_gitindex.syncing.plan import Task
+    from bm_gitindex.worktree.tree import Tree
 
 BATCH_FILES = 500
 BATCH_BYTES = 8 * 1024 * 1024

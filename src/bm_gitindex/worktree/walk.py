@@ -1,0 +1,178 @@
+"""Finding files: one folder after the other, each with one listing and one lstat a file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.rules import GITIGNORE, Skipped, SkipReason, icloud_stub_target, is_git_folder
+from bm_gitindex.worktree.tree import Tree, skipped_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bm_gitindex.ignore import IgnoreRules
+    from bm_gitindex.rules import Classifier
+
+_MACOS_DATALESS = 0x4000_0000
+_WINDOWS_RECALL = 0x0040_0000 | 0x0004_0000  # RECALL_ON_DATA_ACCESS, RECALL_ON_OPEN
+_HAS_PLACEHOLDERS = hasattr(os.stat_result, "st_flags") or hasattr(os.stat_result, "st_file_attributes")
+
+_SKIPPED_TYPES = {
+    stat.S_IFLNK: SkipReason.SYMLINK,
+    stat.S_IFIFO: SkipReason.FIFO,
+    stat.S_IFSOCK: SkipReason.SOCKET,
+    stat.S_IFCHR: SkipReason.DEVICE,
+    stat.S_IFBLK: SkipReason.DEVICE,
+}
+
+
+class Listing(NamedTuple):
+    """What one folder holds, ignored names left out."""
+
+    prefix: bytes
+    """Path of the folder, ending in a slash; empty for the root."""
+    dev: int
+    is_empty: bool
+    """Whether there is nothing in it, ignored names included."""
+    files: list[tuple[bytes, os.stat_result]]
+    """Regular files: name and lstat."""
+    skipped: list[Skipped]
+
+
+class Scope:
+    """The part of the tree that a run looks at: all of it, or some paths and what is below them."""
+
+    def __init__(self, paths: tuple[bytes, ...] = ()) -> None:
+        """No paths: the whole tree."""
+        self._wanted = frozenset(paths)
+        self._ancestors = {b""} | {parent for path in paths for parent in _parents(path)}
+        self.is_whole = not paths
+
+    def __contains__(self, path: bytes) -> bool:
+        """Whether a path is one of those asked for, or below one of them."""
+        if self.is_whole or path in self._wanted:
+            return True
+        return any(parent in self._wanted for parent in _parents(path))
+
+    def leads_to(self, folder: bytes) -> bool:
+        """Return whether a folder is in the scope, or on the way to something in it."""
+        return folder in self or folder in self._ancestors
+
+
+def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -> Iterator[Listing]:
+    """Yield the folders in the scope, from the root down, each with its files.
+
+    A folder that cannot be read is yielded as a listing without files that says so.
+    """
+    pending = [(b"", rules)]
+    while pending:
+        folder, rules = pending.pop()
+        prefix = folder + b"/" if folder else b""
+        try:
+            fd = tree.folder(folder)
+            dev = os.fstat(fd).st_dev
+            with os.scandir(fd) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            yield Listing(prefix, 0, is_empty=False, files=[], skipped=[skipped_for(folder, error)])
+            continue
+        if any(entry.name == ".gitignore" and not _is_elsewhere(entry) for entry in found):
+            rules = _with_gitignore(tree, rules, prefix)
+        look = _FolderLook(prefix, classifier, rules, scope)
+        for entry in found:
+            look.at(entry)
+        pending.extend((path, rules) for path in reversed(look.folders))
+        yield Listing(prefix, dev, not found, look.files, look.skipped)
+
+
+class _FolderLook:
+    """Sorts the entries of one folder into files, folders to enter, and what is passed over."""
+
+    def __init__(self, prefix: bytes, classifier: Classifier, rules: IgnoreRules, scope: Scope) -> None:
+        self.files: list[tuple[bytes, os.stat_result]] = []
+        self.folders: list[bytes] = []
+        self.skipped: list[Skipped] = []
+        self._prefix = prefix
+        self._classifier = classifier
+        self._rules = rules
+        self._scope = scope
+        self._is_whole = scope.is_whole
+
+    def at(self, entry: os.DirEntry[str]) -> None:
+        name = icloud_stub_target(os.fsencode(entry.name)) or os.fsencode(entry.name)
+        path = self._prefix + name
+        if not self._is_whole and not self._scope.leads_to(path):
+            return
+        if self._classifier.is_left_out(name):
+            return
+        try:
+            self._look_at(entry, name)
+        except FileNotFoundError:
+            return  # gone again
+        except OSError as error:
+            self.skipped.append(skipped_for(path, error))
+
+    def _look_at(self, entry: os.DirEntry[str], name: bytes) -> None:
+        path = self._prefix + name
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if self._rules.is_ignored(path + b"/" if is_folder else path):
+            return
+        if is_git_folder(name):
+            self.skipped.append(Skipped(path, SkipReason.NAME))
+        elif os.fsencode(entry.name) != name or (is_folder and _is_elsewhere(entry)):
+            self.skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
+        elif is_folder:
+            self.folders.append(path)
+        else:
+            self._look_at_file(entry, name)
+
+    def _look_at_file(self, entry: os.DirEntry[str], name: bytes) -> None:
+        st = entry.stat(follow_symlinks=False)
+        reason = _SKIPPED_TYPES.get(stat.S_IFMT(st.st_mode))
+        if reason is None and is_placeholder(st):
+            reason = SkipReason.PLACEHOLDER
+        if reason is None:
+            self.files.append((name, st))
+        else:
+            self.skipped.append(Skipped(self._prefix + name, reason))
+
+
+def _is_elsewhere(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a placeholder, asking for its stat only where there are such things."""
+    return _HAS_PLACEHOLDERS and is_placeholder(entry.stat(follow_symlinks=False))
+
+
+def is_placeholder(st: object) -> bool:
+    """Return whether a stat is that of a file or folder whose content a cloud service would first have to fetch.
+
+    macOS marks it by SF_DATALESS in `st_flags`, Windows by RECALL_ON_DATA_ACCESS in `st_file_attributes`.
+    """
+    flags: int = getattr(st, "st_flags", 0)
+    attributes: int = getattr(st, "st_file_attributes", 0)
+    return bool(flags & _MACOS_DATALESS or attributes & _WINDOWS_RECALL)
+
+
+def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes) -> IgnoreRules:
+    """Return the rules with those of a folder's `.gitignore`; one that is a link, or unreadable, rules nothing."""
+    try:
+        fd = tree.open_file(prefix + GITIGNORE)
+    except OSError:
+        return rules
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return rules
+        with os.fdopen(os.dup(fd), "rb") as file:
+            return rules.with_gitignore(prefix, file.read())
+    except OSError:
+        return rules
+    finally:
+        os.close(fd)
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    """Yield the folders above a path, the nearest first, without the root."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
