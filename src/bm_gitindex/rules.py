@@ -1,7 +1,4 @@
-"""What a path is, by its name and size alone: a note, a file, or left out.
-
-Rules of gitignore(5) are in `ignore`, which costs an import that most projects do not need.
-"""
+"""What a path is, by its name and size alone: a note, a file, or left out. The user's own rules are in `ignore`."""
 
 from __future__ import annotations
 

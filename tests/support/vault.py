@@ -41,6 +41,8 @@ class Vault:
         root.mkdir(exist_ok=True)
         self.root = root
         self.options = options or Options()
+        self.report: SyncReport
+        """Of the sync by which a fixture made it."""
 
     @property
     def project(self) -> Project:
