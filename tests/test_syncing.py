@@ -15,7 +15,7 @@ from bm_gitindex.entities.store import EntityStore
 from bm_gitindex.errors import LockHeldError, SafetyStopError, SchemaUnsupportedError, StateWriteError
 from bm_gitindex.index.entry import blob_id
 from bm_gitindex.indexlock import IndexLock, lock_index
-from bm_gitindex.notes import model
+from bm_gitindex.notes import shape
 from bm_gitindex.worktree.tree import Tree
 from support.faults import DENIED, deny_file, deny_folder
 from support.vault import Vault, never_young, paths_of
@@ -407,8 +407,7 @@ class TestLostAndRestored:
     ) -> None:
         vault.settled_sync()
         before = vault.ids()
-        for module in ("findings", "storing"):
-            monkeypatch.setattr(f"bm_gitindex.syncing.{module}.PARSER_VERSION", model.PARSER_VERSION + 1)
+        monkeypatch.setattr("bm_gitindex.notes.shape.PARSER_VERSION", shape.PARSER_VERSION + 1)
         report = vault.sync()
         assert (report.files_parsed, report.counters.files_read, report.counts["unchanged"]) == (2, 2, 3)
         assert vault.ids() == before

@@ -25,7 +25,7 @@ class ConfigError(UsageError):
     """The configuration file or an option's value cannot be used."""
 
 
-class NotFoundError(UsageError):
+class NotFoundError(BmGitIndexError):
     """No entity answers to the name that was asked for."""
 
     exit_code = 1
@@ -65,6 +65,10 @@ class StateWriteError(BmGitIndexError):
 
 class DatabaseDamagedError(BmGitIndexError):
     """The entity database is not readable as one."""
+
+
+class EntityMissingError(BmGitIndexError):
+    """The entity database lacks a row that the index vouches for; comparing everything mends it."""
 
 
 class SchemaUnsupportedError(BmGitIndexError):

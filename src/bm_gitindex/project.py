@@ -108,7 +108,8 @@ class Project:
     def _request(self, paths: Iterable[AnyPath], request: SyncRequest | None) -> SyncRequest:
         from bm_gitindex.syncing.report import SyncRequest
 
-        return replace(request or SyncRequest(), paths=self.relative(paths))
+        request = request or SyncRequest()
+        return replace(request, paths=self.relative([*paths, *request.paths]))
 
 
 def status(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> Status:

@@ -11,7 +11,7 @@ from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
 from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
 from bm_gitindex.index.stat import stat_data
 from bm_gitindex.rules import Classifier, Skipped, SkipReason
-from bm_gitindex.worktree.walk import Listing, Scope, walk
+from bm_gitindex.worktree.walk import Listing, Scope, parents, walk
 
 if TYPE_CHECKING:
     import os
@@ -48,6 +48,8 @@ class Evidence:
 class Survey:
     """How the tree differs from the index. Paths map to sizes in bytes."""
 
+    is_whole: bool = True
+    """All of the tree was looked at, and not only some paths."""
     new: dict[bytes, int] = field(default_factory=dict)
     modified: dict[bytes, int] = field(default_factory=dict)
     """Certain by stat alone: another size, type, executable bit, or another id of a file that is never opened."""
@@ -59,6 +61,8 @@ class Survey:
     """Known, and neither found nor proven to be gone."""
     unlooked: frozenset[bytes] = frozenset()
     """Files and folders that could not be looked at."""
+    root_is_empty: bool = False
+    """Nothing is in the root but what is left out wherever it stands."""
     unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -89,11 +93,13 @@ class Surveyor:
 
     def survey(self, scope: Scope, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
         """Return how the part of the tree in `scope` differs; `on_progress` is told how many files were seen so far."""
-        survey = Survey()
+        survey = Survey(is_whole=scope.is_whole)
         index = self._evidence.index
         missing = set(index) if scope.is_whole else {path for path in index if scope.leads_to(path)}
         root_dev = None
         for listing in walk(self._tree, self.classifier, self._rules, scope):
+            if not listing.prefix:
+                survey.root_is_empty = listing.is_empty
             root_dev = listing.dev if root_dev is None else root_dev
             if listing.is_empty and listing.dev == root_dev:
                 self._empty_folders.add(listing.prefix)
@@ -102,9 +108,11 @@ class Surveyor:
             survey.counters.dirs_seen += 1
             survey.counters.files_seen += len(listing.files)
             on_progress(survey.counters.files_seen)
-        survey.unlooked = frozenset(skipped.path for skipped in survey.skipped if skipped.reason.keeps_known)
+        missing |= self._below_new_files(survey, scope)
+        survey.unlooked = _kept(survey.skipped)
         if missing:
             self._settle_missing(survey, missing, root_dev or 0)
+            survey.unlooked = _kept(survey.skipped)
         return survey
 
     def _compare(self, listing: Listing, survey: Survey, missing: set[bytes]) -> None:
@@ -141,6 +149,11 @@ class Surveyor:
             pointer_id = stat_only_id(st.st_size, st.st_mtime_ns)
             return examine_pointer(entry, stat_data(st), pointer_id, evidence.baseline, evidence.trust)
         return examine(entry, stat_data(st), kind.tracking, evidence.baseline, evidence.trust)
+
+    def _below_new_files(self, survey: Survey, scope: Scope) -> set[bytes]:
+        """Return the known paths below what was a folder and is a file now, though nobody asked for all of them."""
+        replaced = {path for path in survey.new if not scope.is_whole and path not in scope}
+        return {path for path in self._evidence.index if replaced and not replaced.isdisjoint(parents(path))}
 
     def _settle_missing(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
         """Tell what is proven to be gone from what only could not be seen."""
@@ -179,3 +192,7 @@ class Surveyor:
         if len(devices) != 1 or devices & {0, root_dev}:
             return False
         return all(index[path].stat.dev not in devices for path in index if not path.startswith(folder))
+
+
+def _kept(skipped: Iterable[Skipped]) -> frozenset[bytes]:
+    return frozenset(path for path, reason, _ in skipped if reason.keeps_known)

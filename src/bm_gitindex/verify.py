@@ -17,13 +17,12 @@ from bm_gitindex.errors import IndexDamagedError, StateFolderError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.entry import Tracking
 from bm_gitindex.indexfile import read_index
-from bm_gitindex.notes.model import PARSER_VERSION
+from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.oracle.content import differences, shown_difference
 from bm_gitindex.oracle.database import DamagedError, NeedsWriterError, open_database
 from bm_gitindex.oracle.entries import ReadersDifferError, indexed_files
 from bm_gitindex.oracle.links import LinkTable
 from bm_gitindex.oracle.tree import TreeReader
-from bm_gitindex.syncing.findings import options_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -172,10 +171,7 @@ class _Check:
         self, entries: dict[bytes, IndexedFile], trailer: str, database: Database, project: ProjectRow
     ) -> None:
         self._compare_tie(trailer, project)
-        is_stale = (project.parser_version, project.options_fingerprint) != (
-            PARSER_VERSION,
-            options_fingerprint(self._options),
-        )
+        is_stale = project.parsed_by != parsed_by(self._options)
         if is_stale:
             detail = "notes were parsed by another parser, or under other options; run `bm-gitindex sync`"
             self._add(PROJECT, "stale-parse", detail)

@@ -71,8 +71,7 @@ def state(**fields: Any) -> ProjectState:
     values: dict[str, Any] = {
         "tie_closed": True,
         "index_trailer": TRAILER,
-        "parser_version": 3,
-        "options_fingerprint": "abc",
+        "parsed_by": "3-abc",
         "entries_at_full_sync": 7,
         "deleted_since_full_sync": 1,
     }
@@ -91,6 +90,7 @@ def failure(path: str, **fields: Any) -> FileFailure:
         "last_failed_at": MTIME,
         "size_bytes": 1,
         "mtime_ns": MTIME_NS,
+        "ctime_ns": MTIME_NS,
     }
     return FileFailure(path=path.encode(), **(values | fields))
 

@@ -89,14 +89,14 @@ async def test_without_wal_the_rollback_journal_serves(tmp_path: Path, monkeypat
 async def test_transaction_that_fails_changes_nothing(database: Path) -> None:
     async def fail(opened: Database) -> None:
         async with opened.transaction() as connection:
-            await connection.exec_driver_sql("UPDATE project SET parser_version = 9")
+            await connection.exec_driver_sql("UPDATE project SET parsed_by = 'x'")
             raise KeyError
 
     async with open_for_writing(database) as opened:
         with pytest.raises(KeyError):
             await fail(opened)
         async with opened.transaction() as connection:
-            assert (await connection.exec_driver_sql("SELECT parser_version FROM project")).scalar() == 0
+            assert (await connection.exec_driver_sql("SELECT parsed_by FROM project")).scalar() == ""
 
 
 async def test_foreign_keys_are_enforced(database: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bm_gitindex.entities.reader import open_reader
 from bm_gitindex.entities.records import Move
-from bm_gitindex.errors import DatabaseDamagedError
+from bm_gitindex.errors import EntityMissingError
 from bm_gitindex.rules import Kind
 from entities.builders import EPOCH, attachment, fact, file_record, ids, links, move, note, permalinks, rows
 
@@ -79,7 +79,7 @@ async def test_file_that_another_replaces_is_gone(store: EntityStore, database: 
 
 async def test_move_of_an_unknown_path_says_so_and_changes_nothing(store: EntityStore, database: Path) -> None:
     await store.put([note("a.md")])
-    with pytest.raises(DatabaseDamagedError, match=r"no entity for none\.md"):
+    with pytest.raises(EntityMissingError, match=r"no entity for none\.md"):
         await store.move([move("a.md", "b.md"), move("none.md", "c.md")])
     assert list(ids(database)) == ["a.md"]
 

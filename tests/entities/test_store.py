@@ -10,7 +10,7 @@ from sqlalchemy.exc import StatementError
 from bm_gitindex.entities.reader import open_reader
 from bm_gitindex.entities.records import Delete, FileRecord, KnownFile, Refresh, Upsert
 from bm_gitindex.entities.store import REMEMBERED_RUNS, EntityStore, open_store
-from bm_gitindex.errors import DatabaseDamagedError
+from bm_gitindex.errors import EntityMissingError
 from bm_gitindex.notes.model import Observation, Relation
 from bm_gitindex.rules import Kind
 from entities.builders import (
@@ -160,7 +160,7 @@ async def test_refresh_brings_size_and_times_up_to_date_alone(store: EntityStore
 
 
 async def test_refresh_of_an_unknown_path_says_so_and_stores_nothing(store: EntityStore, database: Path) -> None:
-    with pytest.raises(DatabaseDamagedError, match=r"no entity for b\.md.*sync"):
+    with pytest.raises(EntityMissingError, match=r"no entity for b\.md"):
         await store.put([note("a.md"), Refresh(file_record("b.md"))])
     assert ids(database) == {}
 
@@ -211,8 +211,8 @@ async def test_known_tells_what_is_stored_and_leaves_out_the_rest(store: EntityS
     await store.put([note("a.md"), attachment("b.pdf", kind=Kind.SAMPLE)])
     a, b = file_record("a.md"), file_record("b.pdf")
     assert await store.known([b"a.md", b"b.pdf", b"none"]) == {
-        b"a.md": KnownFile(ids(database)["a.md"], b"a.md", Kind.NOTE, a.blob_id, a.size_bytes, MTIME_NS),
-        b"b.pdf": KnownFile(ids(database)["b.pdf"], b"b.pdf", Kind.SAMPLE, b.blob_id, b.size_bytes, MTIME_NS),
+        b"a.md": KnownFile(b"a.md", Kind.NOTE, a.blob_id, a.size_bytes, MTIME_NS, ""),
+        b"b.pdf": KnownFile(b"b.pdf", Kind.SAMPLE, b.blob_id, b.size_bytes, MTIME_NS, ""),
     }
 
 
@@ -250,13 +250,13 @@ async def test_removed_entity_takes_its_content_along(store: EntityStore, databa
 
 async def test_state_survives_reopening(database: Path) -> None:
     async with open_store(database) as store:
-        await store.open_tie(1, "")
+        await store.open_tie()
         await store.close_tie(state(), sync_run(added=2))
         assert await store.state() == state()
     async with open_store(database) as store:
         assert await store.state() == state()
-        await store.open_tie(1, "")
-        await store.open_tie(1, "")
+        await store.open_tie()
+        await store.open_tie()
         assert await store.state() == state(tie_closed=False)
     assert rows(database, "SELECT full, counts FROM sync_run") == [(1, '{"added": 2}')]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 async def test_state_is_that_of_the_last_closed_sync(database: Path) -> None:
     async with open_store(database) as store:
-        await store.open_tie(1, "")
+        await store.open_tie()
         await store.close_tie(state(), sync_run())
     assert read_project_state(database) == state()
 
@@ -182,12 +182,12 @@ async def test_hot_rollback_journal_waits_for_the_writer(database: Path, tmp_pat
 async def test_interrupted_sync_leaves_the_tie_open(database: Path) -> None:
     async def interrupted() -> None:
         async with open_store(database) as store:
-            await store.open_tie(1, "")
+            await store.open_tie()
             await store.put([note("a.md")])
             raise KeyboardInterrupt
 
     async with open_store(database) as store:
-        await store.open_tie(1, "")
+        await store.open_tie()
         await store.close_tie(state(), sync_run())
     with pytest.raises(KeyboardInterrupt):
         await interrupted()

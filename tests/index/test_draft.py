@@ -93,10 +93,10 @@ def test_a_racy_entry_put_back_unread_is_not_blessed() -> None:
 
 def test_length_counts_what_the_new_index_will_hold() -> None:
     draft = draft_of(entry(b"a"), entry(b"b"))
-    assert len(draft) == 2
+    assert draft.entry_count == 2
     draft.drop(b"a")
     draft.drop(b"none")
     draft.put(b"c", STAT, HELLO_ID, Tracking.CONTENT)
     draft.put(b"b", STAT, HELLO_ID, Tracking.CONTENT)
-    assert len(draft) == 2
+    assert draft.entry_count == 2
     assert set(encoded(draft)) == {b"b", b"c"}

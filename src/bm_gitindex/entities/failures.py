@@ -32,6 +32,7 @@ async def read_failures(connection: AsyncConnection, project_id: int) -> dict[by
             last_failed_at=row.last_failed_at,
             size_bytes=row.size_bytes,
             mtime_ns=row.mtime_ns,
+            ctime_ns=row.ctime_ns,
         )
         for row in rows
     }
@@ -73,4 +74,5 @@ def _row(project_id: int, failure: FileFailure) -> dict[str, object]:
         "last_failed_at": failure.last_failed_at,
         "size_bytes": failure.size_bytes,
         "mtime_ns": failure.mtime_ns,
+        "ctime_ns": failure.ctime_ns,
     }

@@ -38,6 +38,8 @@ class Upsert:
     """None for files that are not parsed: everything but notes, and notes beyond their bounds."""
     warnings: tuple[str, ...] = ()
     """Problems found outside the parser, such as a note too large to be parsed."""
+    parsed_by: str = ""
+    """Which parser, under which options, made this of the file (`notes.shape`)."""
 
     @property
     def all_warnings(self) -> tuple[str, ...]:
@@ -71,12 +73,12 @@ class Delete:
 class KnownFile:
     """What the database says of one path."""
 
-    entity_id: int
     path: bytes
     kind: Kind
     blob_id: bytes
     size_bytes: int
     mtime_ns: int
+    parsed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class ProjectState:
     """False while a sync is under way, or after one that did not finish."""
     index_trailer: bytes | None
     """SHA-1 trailer of the index that these entities belong to; None before the first sync."""
-    parser_version: int
-    options_fingerprint: str
+    parsed_by: str
+    """Which parser, under which options, made all entities (`notes.shape`); empty if not all were made by one."""
     entries_at_full_sync: int
     deleted_since_full_sync: int
 
@@ -115,6 +117,7 @@ class FileFailure:
     last_failed_at: datetime
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,7 @@ def entity_columns(upsert: Upsert, permalink: str | None, stored: StoredEntity |
         "tags": list(note.tags) if note else [],
         "metadata": dict(note.metadata) if note else {},
         "warnings": [*(note.warnings if note else ()), *upsert.warnings],
+        "parsed_by": upsert.parsed_by,
     }
 
 

@@ -18,7 +18,8 @@ from bm_gitindex.entities.rows import StoredEntity
 from bm_gitindex.entities.schema import entity, project, sync_run
 from bm_gitindex.entities.tie import LOCAL_PROJECT
 from bm_gitindex.entities.upserts import write_upserts
-from bm_gitindex.errors import DatabaseDamagedError
+from bm_gitindex.errors import EntityMissingError
+from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -36,12 +37,12 @@ REMEMBERED_RUNS = 100
 """Syncs that are kept on record."""
 
 _KNOWN_COLUMNS = (
-    entity.c.id,
     entity.c.file_path,
     entity.c.kind,
     entity.c.blob_id,
     entity.c.size_bytes,
     entity.c.mtime_ns,
+    entity.c.parsed_by,
 )
 _STORED_COLUMNS = (
     entity.c.id,
@@ -56,8 +57,7 @@ _STORED_COLUMNS = (
 _NEW_PROJECT = ProjectState(
     tie_closed=False,
     index_trailer=None,
-    parser_version=0,
-    options_fingerprint="",
+    parsed_by="",
     entries_at_full_sync=0,
     deleted_since_full_sync=0,
 )
@@ -93,24 +93,15 @@ class EntityStore:
         return ProjectState(
             tie_closed=row.tie_closed,
             index_trailer=row.index_trailer,
-            parser_version=row.parser_version,
-            options_fingerprint=row.options_fingerprint,
+            parsed_by=row.parsed_by,
             entries_at_full_sync=row.entries_at_full_sync,
             deleted_since_full_sync=row.deleted_since_full_sync,
         )
 
-    async def open_tie(self, parser_version: int, options_fingerprint: str) -> None:
-        """Mark that the entities are being changed, until `close_tie`. The first transaction of a sync.
-
-        In the first sync of all, the parser and the options that it goes by are stored as well: what it committed
-        before it was cut short need then not be parsed again. Later ones vouch for all entities, and so wait.
-        """
-        by_whom = {"parser_version": parser_version, "options_fingerprint": options_fingerprint}
+    async def open_tie(self) -> None:
+        """Mark that the entities are being changed, until `close_tie`. The first transaction of a sync."""
         async with self._database.transaction() as connection:
             await self._update_project(connection, {"tie_closed": False})
-            await connection.execute(
-                update(project).where(project.c.id == self._project_id, project.c.parser_version == 0).values(by_whom)
-            )
 
     async def close_tie(self, state: ProjectState, run: SyncRun) -> None:
         """Tie the entities to the index that `state` names, and put the run on record. The last transaction.
@@ -122,6 +113,16 @@ class EntityStore:
         async with self._database.transaction() as connection:
             await self._update_project(connection, _state_columns(state))
             await self._record_run(connection, run)
+
+    async def is_parsed_by(self, parsed_by: str) -> bool:
+        """Return whether every note was taken in by this parser and under these options."""
+        query = (
+            select(entity.c.id)
+            .where(entity.c.project_id == self._project_id, entity.c.kind == Kind.NOTE, entity.c.parsed_by != parsed_by)
+            .limit(1)
+        )
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query)).first() is None
 
     async def known_files(self) -> AsyncIterator[KnownFile]:
         """Yield every row, in the order of the paths' text (`pathtext`): that of their bytes, where they are UTF-8.
@@ -159,8 +160,8 @@ class EntityStore:
     async def move(self, moves: Sequence[Move]) -> None:
         """Give rows new paths; ids and permalinks stay. Swaps and chains are allowed.
 
-        A row at a new path that is not moved itself is deleted: its file was replaced. Raises DatabaseDamagedError if
-        an old path has no row.
+        A row at a new path that is not moved itself is deleted: its file was replaced. Raises EntityMissingError if an
+        old path has no row.
         """
         old_paths = {move.old_path for move in moves}
         replaced = [move.file.path for move in moves if move.file.path not in old_paths]
@@ -175,7 +176,7 @@ class EntityStore:
     async def put(self, changes: Sequence[Upsert | Refresh]) -> int:
         """Store files, no two of the same path; return how many entities were written.
 
-        Permalinks are given in the order of the changes. Raises DatabaseDamagedError if there is no row to refresh.
+        Permalinks are given in the order of the changes. Raises EntityMissingError if there is no row to refresh.
         """
         upserts = [change for change in changes if isinstance(change, Upsert)]
         touched = [change.file for change in changes if isinstance(change, Refresh)]
@@ -249,10 +250,7 @@ class EntityStore:
     def _require(self, stored: dict[bytes, StoredEntity], paths: Iterable[bytes]) -> None:
         for path in paths:
             if path not in stored:
-                raise DatabaseDamagedError(
-                    f"{self._database.path}: there is no entity for {path_to_text(path)}, as there should be; "
-                    "run `bm-gitindex sync` again, which compares everything"
-                )
+                raise EntityMissingError(f"{self._database.path}: there is no entity for {path_to_text(path)}")
 
 
 async def _project_id(connection: AsyncConnection) -> int:
@@ -268,8 +266,7 @@ def _state_columns(state: ProjectState) -> dict[str, object]:
     return {
         "tie_closed": state.tie_closed,
         "index_trailer": state.index_trailer,
-        "parser_version": state.parser_version,
-        "options_fingerprint": state.options_fingerprint,
+        "parsed_by": state.parsed_by,
         "entries_at_full_sync": state.entries_at_full_sync,
         "deleted_since_full_sync": state.deleted_since_full_sync,
     }
@@ -277,10 +274,10 @@ def _state_columns(state: ProjectState) -> dict[str, object]:
 
 def _known_file(row: AnyRow) -> KnownFile:
     return KnownFile(
-        entity_id=row.id,
         path=row.file_path,
         kind=row.kind,
         blob_id=row.blob_id,
         size_bytes=row.size_bytes,
         mtime_ns=row.mtime_ns,
+        parsed_by=row.parsed_by,
     )

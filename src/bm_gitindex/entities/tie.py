@@ -31,8 +31,8 @@ _READ_FORMAT_OFFSET = 19  # sqlite.org/fileformat2.html, "File format version nu
 _TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
 _REVISION = "SELECT version_num FROM alembic_version"
 _STATE = (
-    "SELECT tie_closed, index_trailer, parser_version, options_fingerprint, entries_at_full_sync,"
-    " deleted_since_full_sync FROM project WHERE name = ?"
+    "SELECT tie_closed, index_trailer, parsed_by, entries_at_full_sync, deleted_since_full_sync"
+    " FROM project WHERE name = ?"
 )
 
 
@@ -121,12 +121,11 @@ def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectSta
     row = connection.execute(_STATE, (LOCAL_PROJECT,)).fetchone()
     if row is None:
         return None
-    tie_closed, trailer, parser_version, fingerprint, entries, deleted = row
+    tie_closed, trailer, parsed_by, entries, deleted = row
     return ProjectState(
         tie_closed=bool(tie_closed),
         index_trailer=None if trailer is None else bytes.fromhex(trailer),
-        parser_version=parser_version,
-        options_fingerprint=fingerprint,
+        parsed_by=parsed_by,
         entries_at_full_sync=entries,
         deleted_since_full_sync=deleted,
     )

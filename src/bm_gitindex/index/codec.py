@@ -35,6 +35,7 @@ _SIGNATURE = b"DIRC"
 _HEADER = struct.Struct(">4sII")
 _EXTENSION_HEADER = struct.Struct(">4sI")
 _EOIE_LENGTH = 4 + ID_LENGTH
+_SIZE_OFFSET = 36
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
 _NULL_ID = bytes(ID_LENGTH)
 _KNOWN_EXTENDED_FLAGS = EXTENDED_SKIP_WORKTREE | EXTENDED_INTENT_TO_ADD
@@ -314,9 +315,14 @@ def update(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
 
 
 def _refuse_folders_of_entries(index: Index, changes: Mapping[bytes, bytes | None]) -> None:
-    for folder in _folders(path for path, record in changes.items() if record is not None):
+    stored = [path for path, record in changes.items() if record is not None]
+    for folder in _folders(stored):
         if changes.get(folder, folder in index):
             raise ValueError(f"both a file and a folder: {folder!r}")
+    kept = _folders(path for path in index if path not in changes)
+    for path in stored:
+        if path in kept:
+            raise ValueError(f"both a file and a folder: {path!r}")
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -335,6 +341,11 @@ def encode_entry(entry: Entry) -> bytes:
         extended = bits.to_bytes(2, "big")
     record = ENTRY_HEAD.pack(*entry.stat, entry.blob_id, flags) + extended + entry.path
     return record.ljust(record_length(len(entry.path), extended=entry.is_extended), b"\0")
+
+
+def smudged_record(record: bytes) -> bytes:
+    """Return an encoded entry with its size set to 0."""
+    return record[:_SIZE_OFFSET] + bytes(4) + record[_SIZE_OFFSET + 4 :]
 
 
 def _assemble(records: Sequence[bytes]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bm_gitindex.index.codec import encode_entry, update
+from bm_gitindex.index.codec import encode_entry, smudged_record, update
 from bm_gitindex.index.compare import entry_for, is_racy
 from bm_gitindex.index.entry import Entry, Tracking
 from bm_gitindex.index.stat import StatData
@@ -33,15 +33,24 @@ class Draft:
         self._set(entry_for(entry, self._clock, self._trust))
 
     def put_unread(self, path: bytes, entry: Entry | None) -> None:
-        """Store what stays known of a file that was not read, smudged; None leaves it out."""
-        if entry is not None:
+        """Store what stays known of a file that was not read, smudged; None leaves it out.
+
+        A file that was recognised in this run, and then could not be read, stays known as what it was recognised as.
+        """
+        if self._changes.get(path) is not None:
+            self._smudge_change(path)
+        elif entry is None:
+            self.drop(path)
+        else:
             self._set(entry.with_size_zero())
-        elif path in self._index:
-            self._changes[path] = None
 
     def drop(self, path: bytes) -> None:
         """Leave out a path that is gone."""
-        self.put_unread(path, None)
+        self._confirmed.discard(path)
+        if path in self._index:
+            self._changes[path] = None
+        else:
+            self._changes.pop(path, None)
 
     def encode(self) -> bytes | None:
         """Return the bytes of the new index, or None where it would prove nothing that the old one does not.
@@ -51,12 +60,12 @@ class Draft:
         """
         if not self._changes and not self._confirmed and self._baseline.is_trusted:
             return None
-        for path in self._index:
-            if path not in self._changes and path not in self._confirmed and self._is_racy(path):
-                self._set(self._index[path].with_size_zero())
-        return update(self._index, self._changes)
+        unexamined = [path for path in self._index if path not in self._changes and path not in self._confirmed]
+        smudged = {path: encode_entry(self._index[path].with_size_zero()) for path in unexamined if self._is_racy(path)}
+        return update(self._index, self._changes | smudged)
 
-    def __len__(self) -> int:
+    @property
+    def entry_count(self) -> int:
         """How many entries the new index has."""
         dropped = sum(record is None for record in self._changes.values())
         return len(self._index.keys() | self._changes.keys()) - dropped
@@ -67,6 +76,11 @@ class Draft:
             self._confirmed.add(entry.path)
         else:
             self._changes[entry.path] = record
+
+    def _smudge_change(self, path: bytes) -> None:
+        record = self._changes[path]
+        assert record is not None
+        self._changes[path] = smudged_record(record)
 
     def _is_racy(self, path: bytes) -> bool:
         fields = self._index.stat_fields(path)

@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 
-PARSER_VERSION = 1
-"""Raised whenever the same bytes would give another `ParsedNote`; every note is then parsed again.
-
-It stands here, and not in `parser`, because a run that parses nothing has to know it, and should import no parser.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Observation:
     """A fact about the note: `[category] content #tag (context)`."""

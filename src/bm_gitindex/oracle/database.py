@@ -61,8 +61,7 @@ class ProjectRow(NamedTuple):
 
     tie_closed: int
     index_trailer: str | None
-    parser_version: int
-    options_fingerprint: str
+    parsed_by: str
 
 
 class EntityRow(NamedTuple):
@@ -135,7 +134,7 @@ class Database:
 
     def project(self) -> ProjectRow | None:
         """Return the project, or None before anything was stored."""
-        query = "SELECT tie_closed, index_trailer, parser_version, options_fingerprint FROM project ORDER BY id"
+        query = "SELECT tie_closed, index_trailer, parsed_by FROM project ORDER BY id"
         row = self._connection.execute(query).fetchone()
         return None if row is None else ProjectRow(*row)
 

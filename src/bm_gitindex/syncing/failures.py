@@ -9,7 +9,7 @@ from bm_gitindex.entities.records import FileFailure
 from bm_gitindex.rules import Skipped, SkipReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from bm_gitindex.syncing.intake import Failed
@@ -42,7 +42,7 @@ class FailureLog:
         failure = self._known.get(path)
         if failure is None or failure.failures <= MOST_FAILURES or self._now - failure.last_failed_at >= WINDOW:
             return None
-        if self._size_and_mtime(path) != (failure.size_bytes, failure.mtime_ns):
+        if self._version(path) != (failure.size_bytes, failure.mtime_ns, failure.ctime_ns):
             return None
         again_at = failure.last_failed_at + WINDOW
         detail = f"{failure.error}; failed {failure.failures} times, tried again after {again_at:%H:%M} UTC"
@@ -61,8 +61,9 @@ class FailureLog:
                 failures=before.failures + 1 if before else 1,
                 window_started_at=before.window_started_at if before else self._now,
                 last_failed_at=self._now,
-                size_bytes=failed.size_bytes,
-                mtime_ns=failed.mtime_ns,
+                size_bytes=failed.stat.st_size if failed.stat else 0,
+                mtime_ns=failed.stat.st_mtime_ns if failed.stat else 0,
+                ctime_ns=failed.stat.st_ctime_ns if failed.stat else 0,
             )
         )
 
@@ -71,9 +72,13 @@ class FailureLog:
         if path in self._known:
             self.cleared.append(path)
 
-    def _size_and_mtime(self, path: bytes) -> tuple[int, int]:
+    def forget_gone(self, is_there: Callable[[bytes], bool]) -> None:
+        """Forget the failures of files that are not there any more."""
+        self.cleared += [path for path in self._known if not is_there(path)]
+
+    def _version(self, path: bytes) -> tuple[int, int, int] | None:
         try:
             st = self._tree.lstat(path)
         except OSError:
-            return 0, 0
-        return st.st_size, st.st_mtime_ns
+            return None
+        return st.st_size, st.st_mtime_ns, st.st_ctime_ns

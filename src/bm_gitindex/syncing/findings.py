@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import sha1
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.tie import read_project_state
@@ -13,7 +12,7 @@ from bm_gitindex.index.compare import Baseline
 from bm_gitindex.index.entry import Index
 from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.indexlock import set_aside
-from bm_gitindex.notes.model import PARSER_VERSION
+from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.survey import Evidence, Survey, Surveyor
 from bm_gitindex.syncing.report import Progress
 from bm_gitindex.worktree.walk import Scope
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What stays the same through one sync."""
+    """What one sync works with. Its notices grow."""
 
     root: Path
     state: StateFolder
@@ -54,9 +53,7 @@ class Findings:
     survey: Survey
     scope: Scope
     is_match: bool
-    """Index and database belong together."""
-    must_parse: bool
-    """The entities were made by another parser, or under other options."""
+    """Index and database belong together, and every note was parsed as it would be now."""
 
     @property
     def is_settled(self) -> bool:
@@ -65,10 +62,10 @@ class Findings:
 
 
 def look(run: Run) -> Findings:
-    """Return what index, database and tree say, opening no file of the user's.
+    """Return what index, database and tree say, opening none of the user's notes and attachments.
 
-    A damaged index or database is set aside, and counts as lost. Raises IndexUnsupportedError, SchemaUnsupportedError,
-    StateFolderError and StateWriteError.
+    A damaged index or database is set aside first, and counts as lost. Raises IndexUnsupportedError,
+    SchemaUnsupportedError, StateFolderError and StateWriteError.
     """
     snapshot = _read_index(run)
     project = _read_project_state(run)
@@ -78,9 +75,10 @@ def look(run: Run) -> Findings:
         and snapshot.exists
         and project.index_trailer == snapshot.index.trailer
     )
-    must_parse = project is not None and _shape(project) != (PARSER_VERSION, options_fingerprint(run.options))
-    is_match = is_tied and not must_parse
-    if not is_tied and snapshot.exists and not run.notices:
+    is_match = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
+    if is_tied and not is_match:
+        run.notices.append("notes are parsed anew where the parser or the options have changed")
+    elif not is_tied and snapshot.exists and not run.notices:
         run.notices.append("index and database do not belong together: both are compared with the files")
     baseline = snapshot.baseline
     if run.lock.clock.is_before(baseline):
@@ -90,7 +88,7 @@ def look(run: Run) -> Findings:
     scope = Scope(run.request.paths if is_match else ())
     surveyor = Surveyor(run.tree, run.options, evidence)
     survey = surveyor.survey(scope, lambda files: run.request.on_progress(Progress("looking", files, 0)))
-    return Findings(evidence, baseline, surveyor.classifier, survey, scope, is_match, must_parse)
+    return Findings(evidence, baseline, surveyor.classifier, survey, scope, is_match)
 
 
 def set_database_aside(run: Run, error: DatabaseDamagedError) -> None:
@@ -99,18 +97,9 @@ def set_database_aside(run: Run, error: DatabaseDamagedError) -> None:
     for ending in ("-wal", "-shm", "-journal"):
         companion = run.state.database.with_name(run.state.database.name + ending)
         if companion.exists():
-            companion.rename(target.with_name(target.name + ending))
-    run.notices.append(f"{error}; kept as {target.name}, and built anew from the files")
-
-
-def options_fingerprint(options: Options) -> str:
-    """Return a text that changes with every option that shapes what is stored of a note."""
-    shaping = (options.note_suffixes, options.bounds)
-    return sha1(repr(shaping).encode(), usedforsecurity=False).hexdigest()
-
-
-def _shape(project: ProjectState) -> tuple[int, str]:
-    return project.parser_version, project.options_fingerprint
+            set_aside(companion)
+    why = error.__cause__ or error
+    run.notices.append(f"the entity database was damaged ({why}): kept as {target.name}, and built anew from the files")
 
 
 def _read_index(run: Run) -> IndexSnapshot:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
+from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.syncing.plan import stored_mtime
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_note
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bm_gitindex.notes.model import ParsedNote
-    from bm_gitindex.options import NoteBounds
+    from bm_gitindex.options import Options
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Counters
     from bm_gitindex.syncing.plan import Task
@@ -38,11 +39,11 @@ class Taken:
 
 
 class Failed(NamedTuple):
-    """A file that could not be read, and the stat that it had then; zeros where not even that was to be had."""
+    """A file that could not be read, and the stat that it had then."""
 
     skipped: Skipped
-    size_bytes: int
-    mtime_ns: int
+    stat: os.stat_result | None
+    """None where not even that was to be had."""
 
 
 @dataclass(slots=True)
@@ -56,10 +57,11 @@ class Batch:
 class Intake:
     """Reads files, one at a time, and parses those whose content is new."""
 
-    def __init__(self, tree: Tree, classifier: Classifier, bounds: NoteBounds, counters: Counters) -> None:
+    def __init__(self, tree: Tree, classifier: Classifier, options: Options, counters: Counters) -> None:
         self._tree = tree
         self._classifier = classifier
-        self._bounds = bounds
+        self._bounds = options.bounds
+        self._parsed_by = parsed_by(options)
         self._counters = counters
         self._ahead: dict[bytes, Reading] = {}
         self._ahead_bytes = 0
@@ -124,10 +126,9 @@ class Intake:
 
     def _failed(self, skipped: Skipped) -> Failed:
         try:
-            st = self._tree.lstat(skipped.path)
+            return Failed(skipped, self._tree.lstat(skipped.path))
         except OSError:
-            return Failed(skipped, 0, 0)
-        return Failed(skipped, st.st_size, st.st_mtime_ns)
+            return Failed(skipped, None)
 
     def _read(self, path: bytes, kind: Kind) -> Reading:
         if kind is Kind.NOTE:
@@ -143,8 +144,9 @@ class Intake:
             return Upsert(record, None)
         if reading.data is None:
             limit = self._bounds.note_max_bytes
-            return Upsert(record, None, (f"larger than note_max_bytes ({limit}): hashed, but not parsed",))
-        return Upsert(record, self._parse(reading.data))
+            warning = f"larger than note_max_bytes ({limit}): hashed, but not parsed"
+            return Upsert(record, None, (warning,), self._parsed_by)
+        return Upsert(record, self._parse(reading.data), parsed_by=self._parsed_by)
 
     def _parse(self, data: bytes) -> ParsedNote:
         # Imported here: YAML and Markdown cost 50 ms that a run without a changed note does not pay.

@@ -99,14 +99,12 @@ class MatchPlanner:
 class ReconcilePlanner:
     """Plans where index and database may differ: the rows say what is known, the index what is proven."""
 
-    def __init__(
-        self, index: Index, classifier: Classifier, rows: Mapping[bytes, KnownFile], *, must_parse: bool
-    ) -> None:
-        """`must_parse` asks for every note to be parsed anew."""
+    def __init__(self, index: Index, classifier: Classifier, rows: Mapping[bytes, KnownFile], parsed_by: str) -> None:
+        """Have a note parsed anew where its row was not made by `parsed_by`."""
         self._index = index
         self._classifier = classifier
         self._rows = rows
-        self._must_parse = must_parse
+        self._parsed_by = parsed_by
 
     def plan(self, survey: Survey) -> Plan:
         """Return what it takes to make both agree with the tree."""
@@ -142,11 +140,13 @@ class ReconcilePlanner:
 
     def task_after_rename(self, path: bytes, old_path: bytes, kind: Kind) -> Task | None:
         """Return what has to be read of a renamed file: nothing, unless it has to be parsed anew."""
-        task = Task(path, kind, self.known(old_path), self._must_parse and kind is Kind.NOTE)
+        task = self._task(old_path, kind)._replace(path=path)
         return task if task.must_parse or _changes_kind(task) else None
 
     def _task(self, path: bytes, kind: Kind) -> Task:
-        return Task(path, kind, self.known(path), self._must_parse and kind is Kind.NOTE)
+        row = self._rows.get(path)
+        is_outdated = row is not None and row.parsed_by != self._parsed_by
+        return Task(path, kind, self.known(path), is_outdated and kind is Kind.NOTE)
 
     def _seen_entries(self, survey: Survey) -> Iterator[Entry]:
         """Yield the entries that stat data alone prove to be right."""

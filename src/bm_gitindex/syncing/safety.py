@@ -19,7 +19,8 @@ _FEWEST_ENTRIES = 20
 
 def check_root(root: Path, survey: Survey, known_count: int) -> None:
     """Raise SafetyStopError where a root that had files has none: a disk that is not mounted looks like that."""
-    if known_count and not survey.counters.files_seen and not survey.skipped:
+    has_nothing = survey.root_is_empty or (survey.is_whole and not survey.counters.files_seen and not survey.unlooked)
+    if known_count and has_nothing:
         raise SafetyStopError(
             f"{root} is empty, and {known_count} files are known; nothing was changed. "
             f"If it is meant to be empty: bm-gitindex sync {OVERRIDE}"
@@ -31,7 +32,7 @@ def check_deletions(deletions: int, before: int, entries_at_full_sync: int) -> N
 
     `deletions` are those of this run, `before` those of partial syncs since then.
     """
-    if entries_at_full_sync >= _FEWEST_ENTRIES and 2 * (deletions + before) > entries_at_full_sync:
+    if deletions and entries_at_full_sync >= _FEWEST_ENTRIES and 2 * (deletions + before) > entries_at_full_sync:
         since = f", {before} more since the last full sync" if before else ""
         raise SafetyStopError(
             f"{deletions} of {entries_at_full_sync} files are gone{since}; nothing was changed. "

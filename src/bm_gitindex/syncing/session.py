@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, status
 from bm_gitindex.entities.tie import read_project_state
-from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError
+from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.syncing.findings import Findings, Run, look, set_database_aside
@@ -79,7 +79,7 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
     report.unchanged = found.counters.files_seen - report.added - report.modified - report.moved
     report.failed = [skipped for skipped in found.skipped if skipped.reason.is_failure]
     report.peak_rss_bytes = _peak_rss_bytes()
-    if not _is_tied(state):
+    if state.index.exists() and not _is_tied(state):
         report.notices.append("index and database do not belong together: a sync compares both with the files")
     return report
 
@@ -92,7 +92,10 @@ def _started(root: Path, state: StateFolder, options: Options, request: SyncRequ
 
 
 async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
-    """Store what was found, and return what was found in the end: a damaged database means to look again."""
+    """Store what was found, and return what was found in the end.
+
+    A database that turns out to be damaged, or to lack a row, means to look again, and to compare everything.
+    """
     # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
     from bm_gitindex.entities.store import open_store
     from bm_gitindex.syncing.storing import Storing
@@ -100,8 +103,9 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
     try:
         async with open_store(run.state.database) as store:
             await Storing(run, findings, store, report).store()
-    except DatabaseDamagedError as error:
-        set_database_aside(run, error)
+    except (DatabaseDamagedError, EntityMissingError) as error:
+        if isinstance(error, DatabaseDamagedError):
+            set_database_aside(run, error)
         report.reset()
         findings = await in_thread(lambda: look(run))
         async with open_store(run.state.database) as store:

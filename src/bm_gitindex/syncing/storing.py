@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH
-from bm_gitindex.index.stat import stat_data
-from bm_gitindex.notes.model import PARSER_VERSION
+from bm_gitindex.index.stat import stat_data, stored_size
+from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.renames import RenameFinder
 from bm_gitindex.syncing.failures import FailureLog
-from bm_gitindex.syncing.findings import options_fingerprint
 from bm_gitindex.syncing.intake import Intake, file_record
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
 from bm_gitindex.syncing.report import Progress
@@ -47,14 +46,15 @@ class Storing:
         self._store = store
         self._report = report
         self._started_at = datetime.now(UTC)
-        self._intake = Intake(run.tree, findings.classifier, run.options.bounds, findings.survey.counters)
+        self._intake = Intake(run.tree, findings.classifier, run.options, findings.survey.counters)
         self._draft = Draft(evidence.index, findings.baseline, run.lock.clock, evidence.trust)
         self._failures = FailureLog(self._started_at, run.tree)
         self._rows: dict[bytes, KnownFile] = {}
+        self._has_left_any = False
         self._planner = (
             MatchPlanner(evidence.index, findings.classifier)
             if findings.is_match
-            else ReconcilePlanner(evidence.index, findings.classifier, self._rows, must_parse=findings.must_parse)
+            else ReconcilePlanner(evidence.index, findings.classifier, self._rows, parsed_by(run.options))
         )
 
     async def store(self) -> None:
@@ -67,11 +67,12 @@ class Storing:
         if not self._findings.is_match:
             self._rows.update({row.path: row async for row in self._store.known_files()})
         plan = await in_thread(lambda: self._planner.plan(self._survey))
+        await self._learn_sizes(plan)
         renames = await in_thread(lambda: self._find_renames(plan))
         gone = self._gone(plan, renames)
         self._check_safety(project, plan, len(gone))
 
-        await self._store.open_tie(PARSER_VERSION, options_fingerprint(self._run.options))
+        await self._store.open_tie()
         await self._apply_absences(plan, gone)
         await self._apply_renames(renames)
         await self._take_in(self._tasks(plan, renames), frozenset(renames))
@@ -80,6 +81,15 @@ class Storing:
         await self._store.record_failures(self._failures.recorded)
         await self._store.clear_failures(self._failures.cleared)
         await self._finish(project, len(gone))
+
+    async def _learn_sizes(self, plan: Plan) -> None:
+        """Ask the rows for the sizes of lost files whose entries were smudged, so that fewer files are candidates."""
+        unsized = [file.path for file in plan.lost if file.size is None]
+        rows = await self._store.known(unsized) if unsized else {}
+        plan.lost = [
+            file._replace(size=stored_size(rows[file.path].size_bytes)) if file.path in rows else file
+            for file in plan.lost
+        ]
 
     def _find_renames(self, plan: Plan) -> dict[bytes, Rename]:
         finder = RenameFinder(self._run.tree, self._findings.evidence, self._findings.classifier)
@@ -94,21 +104,27 @@ class Storing:
     def _check_safety(self, project: ProjectState, plan: Plan, deletions: int) -> None:
         if self._run.request.allow_mass_delete:
             return
-        if self._findings.scope.is_whole:
-            check_root(self._run.root, self._survey, plan.known_count)
-        known_count = project.entries_at_full_sync if self._findings.is_match else plan.known_count
-        check_deletions(deletions, project.deleted_since_full_sync, known_count)
+        check_root(self._run.root, self._survey, plan.known_count)
+        if self._findings.is_match:
+            check_deletions(deletions, project.deleted_since_full_sync, project.entries_at_full_sync)
+        else:
+            check_deletions(deletions, 0, plan.known_count)
 
     async def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
         for path, entry in plan.unread.items():
             self._draft.put_unread(path, entry)
+        self._failures.forget_gone(self._is_there)
         for path in gone:
             self._draft.drop(path)
             self._failures.read(path)
         if gone:
             await self._store.remove([Delete(path) for path in gone])
-        self._report.deleted += len(gone)
+        # Where the database has rows, what only the index knows may be known to it by another path.
+        self._report.deleted += len(self._rows.keys() & set(gone)) if self._rows else len(gone)
         self._report.unchanged += plan.unchanged
+
+    def _is_there(self, path: bytes) -> bool:
+        return path in self._index or path in self._survey.new or path not in self._findings.scope
 
     async def _apply_renames(self, renames: Mapping[bytes, Rename]) -> None:
         moves = []
@@ -155,7 +171,11 @@ class Storing:
                 yield batch
         finally:
             self._intake.is_stopped = True
-            await asyncio.wait({reading})
+            while not reading.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({reading})
+            if not reading.cancelled():
+                reading.exception()  # looked at, so that asyncio does not complain of it
 
     async def _store_batch(self, batch: Batch, renamed: frozenset[bytes]) -> None:
         changes = [taken.change for taken in batch.taken if taken.change is not None]
@@ -175,6 +195,7 @@ class Storing:
 
     def _leave(self, skipped: Skipped) -> None:
         """Keep what is known of a file that was not read, and make sure that it is looked at again."""
+        self._has_left_any = True
         self._survey.skipped.append(skipped)
         self._draft.put_unread(skipped.path, self._planner.unread_entry(skipped.path))
 
@@ -196,18 +217,25 @@ class Storing:
         """Tie the database to the index to come, and put that into place."""
         data = await in_thread(self._draft.encode)
         is_full = self._findings.scope.is_whole
+        # What the user has confirmed is not counted against the next run.
+        is_baseline = is_full or self._run.request.allow_mass_delete
         state = ProjectState(
             tie_closed=True,
             index_trailer=data[-ID_LENGTH:] if data else self._index.trailer,
-            parser_version=PARSER_VERSION,
-            options_fingerprint=options_fingerprint(self._run.options),
-            entries_at_full_sync=len(self._draft) if is_full else project.entries_at_full_sync,
-            deleted_since_full_sync=0 if is_full else project.deleted_since_full_sync + deletions,
+            parsed_by=await self._shape(),
+            entries_at_full_sync=self._draft.entry_count if is_baseline else project.entries_at_full_sync,
+            deleted_since_full_sync=0 if is_baseline else project.deleted_since_full_sync + deletions,
         )
         run = SyncRun(self._started_at, datetime.now(UTC), is_full, self._report.counts)
         await self._store.close_tie(state, run)
         if data is not None:
             await in_thread(lambda: self._run.lock.commit(data))
+
+    async def _shape(self) -> str:
+        """Return by which parser all entities were made: not by this one while an older note could not be read."""
+        shape = parsed_by(self._run.options)
+        is_certain = self._findings.is_match and not self._has_left_any
+        return shape if is_certain or await self._store.is_parsed_by(shape) else ""
 
     def _tell(self, activity: str, files: int) -> None:
         self._run.request.on_progress(Progress(activity, files, self._survey.counters.bytes_read))

@@ -35,7 +35,7 @@ class Listing(NamedTuple):
     """Path of the folder, ending in a slash; empty for the root."""
     dev: int
     is_empty: bool
-    """Whether there is nothing in it, ignored names included."""
+    """Whether there is nothing in it but what is left out wherever it stands."""
     files: list[tuple[bytes, os.stat_result]]
     """Regular files: name and lstat."""
     skipped: list[Skipped]
@@ -47,14 +47,14 @@ class Scope:
     def __init__(self, paths: tuple[bytes, ...] = ()) -> None:
         """No paths: the whole tree."""
         self._wanted = frozenset(paths)
-        self._ancestors = {b""} | {parent for path in paths for parent in _parents(path)}
+        self._ancestors = {b""} | {parent for path in paths for parent in parents(path)}
         self.is_whole = not paths
 
     def __contains__(self, path: bytes) -> bool:
         """Whether a path is one of those asked for, or below one of them."""
         if self.is_whole or path in self._wanted:
             return True
-        return any(parent in self._wanted for parent in _parents(path))
+        return any(parent in self._wanted for parent in parents(path))
 
     def leads_to(self, folder: bytes) -> bool:
         """Return whether a folder is in the scope, or on the way to something in it."""
@@ -78,13 +78,15 @@ def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -
         except OSError as error:
             yield Listing(prefix, 0, is_empty=False, files=[], skipped=[skipped_for(folder, error)])
             continue
-        if any(entry.name == ".gitignore" and not _is_elsewhere(entry) for entry in found):
-            rules = _with_gitignore(tree, rules, prefix)
+        skipped: list[Skipped] = []
+        if any(entry.name == ".gitignore" for entry in found):
+            rules = _with_gitignore(tree, rules, prefix, skipped)
         look = _FolderLook(prefix, classifier, rules, scope)
         for entry in found:
             look.at(entry)
         pending.extend((path, rules) for path in reversed(look.folders))
-        yield Listing(prefix, dev, not found, look.files, look.skipped)
+        is_empty = all(classifier.is_left_out(os.fsencode(entry.name)) for entry in found)
+        yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped)
 
 
 class _FolderLook:
@@ -154,24 +156,27 @@ def is_placeholder(st: object) -> bool:
     return bool(flags & _MACOS_DATALESS or attributes & _WINDOWS_RECALL)
 
 
-def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes) -> IgnoreRules:
-    """Return the rules with those of a folder's `.gitignore`; one that is a link, or unreadable, rules nothing."""
+def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[Skipped]) -> IgnoreRules:
+    """Return the rules with those of a folder's `.gitignore`; one that cannot be read is told, and rules nothing.
+
+    A link is one that git does not follow either (gitignore(5)), and is passed over without a word.
+    """
+    path = prefix + GITIGNORE
     try:
-        fd = tree.open_file(prefix + GITIGNORE)
-    except OSError:
-        return rules
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        st = tree.lstat(path)
+        if not stat.S_ISREG(st.st_mode):
             return rules
-        with os.fdopen(os.dup(fd), "rb") as file:
+        if is_placeholder(st):
+            skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
+            return rules
+        with os.fdopen(tree.open_file(path), "rb") as file:
             return rules.with_gitignore(prefix, file.read())
-    except OSError:
+    except OSError as error:
+        skipped.append(skipped_for(path, error))
         return rules
-    finally:
-        os.close(fd)
 
 
-def _parents(path: bytes) -> Iterator[bytes]:
+def parents(path: bytes) -> Iterator[bytes]:
     """Yield the folders above a path, the nearest first, without the root."""
     while b"/" in path:
         path = path.rpartition(b"/")[0]
