@@ -193,12 +193,12 @@ def test_a_number_of_any_length_is_refused_clearly(root: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_said_clearly(root: Path) -> None:
     config_path(root).mkdir()
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(StateFolderError, match="cannot read"):
         load_options(root)
 
 
 def test_a_file_that_is_a_link_is_not_followed(root: Path, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("include_hidden = true\n")
     config_path(root).symlink_to(tmp_path / "other.toml")
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(StateFolderError, match="cannot read"):
         load_options(root)

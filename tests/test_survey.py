@@ -100,7 +100,7 @@ def test_a_root_that_is_gone_is_not_a_deletion(project: Project) -> None:
     with Tree(project.root / "gone") as tree:
         result = Surveyor(tree, BY_CTIME, Evidence(snapshot.index, snapshot.baseline, Trust())).survey(Scope())
     assert result.vanished == []
-    assert reasons(result) == {b"": SkipReason.UNSTABLE}
+    assert reasons(result) == {b"": SkipReason.VANISHED}
 
 
 def test_a_file_whose_stat_fails_is_not_a_deletion(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,6 +308,18 @@ class TestLostAndRestored:
         vault.age_index()
         assert vault.sync().counters.files_read == 0
 
+    def test_a_row_that_is_missing_costs_no_other_row_its_id(self, vault: Vault) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        vault.execute("DELETE FROM entity WHERE file_path = 'one.md'")
+        os.utime(vault.root / "one.md")
+        report = vault.sync()
+        assert report.counts["unchanged"] == 3
+        assert not list(vault.state_path.glob("*.corrupt-*"))
+        assert {path: entity_id for path, entity_id in vault.ids().items() if path != "one.md"} == {
+            path: entity_id for path, entity_id in before.items() if path != "one.md"
+        }
+
     def test_both_lost_is_a_first_sync(self, vault: Vault) -> None:
         vault.settled_sync()
         shutil.rmtree(vault.state_path)
@@ -427,9 +439,13 @@ class TestCrash:
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
     ) -> None:
         many(vault)
+        vault.write("plain.txt", "- [fact] of a file\n")
+        vault.write("note.md", "- [fact] of a note\n")
         vault.settled_sync()
         (vault.root / "one.md").unlink()
         (vault.root / "many").rename(vault.root / "few")
+        (vault.root / "plain.txt").rename(vault.root / "plain.md")
+        (vault.root / "note.md").rename(vault.root / "note.txt")
         vault.write("sub/two.md", "edited\n")
         real = getattr(EntityStore, step)
 
@@ -472,23 +488,25 @@ class TestCrash:
         stored = asyncio.Event()
         real = EntityStore.put
 
-        async def put_and_wait(self: EntityStore, changes: list[object]) -> int:
+        async def put_and_tell(self: EntityStore, changes: list[object]) -> int:
             written = await real(self, changes)  # type: ignore[arg-type]
             stored.set()
-            await asyncio.sleep(60)
+            await asyncio.sleep(0)
             return written
 
         with monkeypatch.context() as patch:
-            patch.setattr(EntityStore, "put", put_and_wait)
+            patch.setattr(EntityStore, "put", put_and_tell)
             task = asyncio.create_task(vault.project.sync())
             await stored.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
         assert not (vault.state_path / "index.lock").exists()
-        assert len(vault.ids()) == 5
+        kept = len(vault.ids())
+        assert kept in (5, 10)
         report = await vault.project.sync()
-        assert (report.counts["unchanged"], report.counts["added"], report.files_parsed) == (5, 28, 27)
+        assert (report.counts["unchanged"], report.counts["added"]) == (kept, 33 - kept)
+        assert report.files_parsed == 32 - kept
         assert vault.meaning() == await asyncio.to_thread(cold_meaning, vault, tmp_path)
 
 
@@ -588,6 +606,94 @@ class TestUnreadable:
         assert (b"one.md", "larger than note_max_bytes (10): hashed, but not parsed") in report.warnings
         assert vault.index[b"one.md"].blob_id == blob_id(NOTE.encode())
         assert report.files_parsed == 0
+
+
+class TestUnderAnotherParser:
+    """A note is parsed anew when parser or options changed, however long that takes."""
+
+    @pytest.fixture
+    def anew(self, vault: Vault) -> Vault:
+        vault.write("one.md", NOTE + "- [fact] a second one\n")
+        vault.options = Options(bounds=bmg.NoteBounds(max_items=1))
+        vault.settled_sync()
+        assert vault.rows("SELECT COUNT(*) FROM observation") == [(1,)]
+        vault.options = Options()
+        return vault
+
+    def test_even_if_it_could_not_be_read_at_first(
+        self, anew: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"one.md")
+            anew.sync()
+        anew.age_index()
+        anew.sync()
+        assert anew.meaning() == cold_meaning(anew, tmp_path)
+        anew.age_index()
+        assert anew.sync().counters.files_read == 0
+
+    def test_even_if_its_folder_could_not_be_listed_at_first(
+        self, anew: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (anew.root / "one.md").rename(anew.root / "sub/one.md")
+        with monkeypatch.context() as patch:
+            deny_folder(patch, b"sub")
+            anew.sync()
+        anew.age_index()
+        anew.sync()
+        assert anew.meaning() == cold_meaning(anew, tmp_path)
+
+    def test_even_if_it_was_renamed_and_could_not_be_read(
+        self, anew: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (anew.root / "sub").rename(anew.root / "bus")
+        anew.write("bus/in.md", "x")
+        anew.settled_sync()
+        (anew.root / "bus").rename(anew.root / "sub")
+        anew.options = Options(bounds=bmg.NoteBounds(max_items=2))
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"sub/two.md")
+            anew.sync()
+        anew.age_index()
+        anew.sync()
+        assert anew.meaning() == cold_meaning(anew, tmp_path)
+
+    def test_even_if_the_run_was_cut_short_and_the_options_put_back(
+        self, anew: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def crash(self: EntityStore) -> int:
+            raise RuntimeError("crash")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EntityStore, "resolve_links", crash)
+            with pytest.raises(RuntimeError, match="crash"):
+                anew.sync()
+        anew.options = Options(bounds=bmg.NoteBounds(max_items=1))
+        anew.sync()
+        assert anew.meaning() == cold_meaning(anew, tmp_path)
+
+    def test_a_file_that_became_a_note_and_could_not_be_read(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.write("plain.txt", "- [fact] of a file\n")
+        vault.settled_sync()
+        (vault.root / "plain.txt").rename(vault.root / "plain.md")
+        reads = []
+        real = Tree.open_file
+
+        def deny_second(self: Tree, path: bytes) -> int:
+            reads.append(path)
+            if path == b"plain.md" and reads.count(path) > 1:
+                raise DENIED
+            return real(self, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("bm_gitindex.syncing.intake._READ_AHEAD_BYTES", 0)
+            patch.setattr(Tree, "open_file", deny_second)
+            assert paths_of(vault.sync().failed) == [b"plain.md"]
+        vault.age_index()
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
 
 
 class TestLargeFiles:
@@ -693,6 +799,20 @@ class TestSafetyStops:
         with pytest.raises(SafetyStopError, match="16 more"):
             vault.sync("many/note 016.md")
 
+    def test_confirmed_deletions_do_not_count_against_the_next_run(self, vault: Vault) -> None:
+        many(vault)
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "many")
+        vault.sync("many", allow_mass_delete=True)
+        assert vault.sync().counts["unchanged"] == 3
+
+    def test_an_emptied_root_stops_a_partial_sync_too(self, vault: Vault) -> None:
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "sub")
+        (vault.root / "one.md").unlink()
+        with pytest.raises(SafetyStopError, match="empty"):
+            vault.sync("one.md")
+
     def test_a_moved_folder_is_no_deletion(self, vault: Vault) -> None:
         many(vault)
         vault.settled_sync()
@@ -713,6 +833,19 @@ class TestModesOfSync:
         vault.settled_sync()
         report = vault.sync(paranoid=True)
         assert (report.counters.files_read, report.counts["unchanged"]) == (3, 3)
+
+    def test_paranoid_looks_at_every_row(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        vault.execute("UPDATE entity SET blob_id = ? WHERE file_path = 'one.md'", "0" * 39 + "1")
+        assert vault.sync().counters.files_read == 0
+        vault.sync(paranoid=True)
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_paths_may_stand_in_the_request(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.write("one.md", "edited\n")
+        vault.write("sub/two.md", "edited\n")
+        assert vault.sync(paths=(b"one.md",)).counts["modified"] == 1
 
     def test_a_rehearsal_creates_nothing(self, vault: Vault) -> None:
         report = vault.project.rehearse_sync()

@@ -286,7 +286,7 @@ def test_a_folder_that_is_gone_before_it_is_opened_keeps_what_is_known(project: 
         os.unlink(project.path("sub/b.md"))
         os.rmdir(project.path("sub"))
         (rest,) = listings
-    assert [s.reason for s in rest.skipped] == [SkipReason.UNSTABLE]
+    assert [s.reason for s in rest.skipped] == [SkipReason.VANISHED]
 
 
 def test_an_entry_of_unknown_type_that_cannot_be_looked_at_is_skipped(

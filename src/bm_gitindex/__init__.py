@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.records import Entity
     from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.options import NoteBounds, Options
+    from bm_gitindex.progress import Progress
     from bm_gitindex.project import Project, open_entities, status, sync
     from bm_gitindex.rules import Kind, Skipped, SkipReason
     from bm_gitindex.survey import Counters
-    from bm_gitindex.syncing.report import Progress, SyncReport, SyncRequest
+    from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Mismatch, Verification
 
 __version__ = "0.1.0"
@@ -64,7 +65,7 @@ _MODULES = {
     "Mismatch": "verify",
     "NoteBounds": "options",
     "Options": "options",
-    "Progress": "syncing.report",
+    "Progress": "progress",
     "Project": "project",
     "SkipReason": "rules",
     "Skipped": "rules",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.moves import Lost
 from bm_gitindex.indexfile import read_index
+from bm_gitindex.progress import Progress, no_progress
 from bm_gitindex.renames import Rename, RenameFinder
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
@@ -18,7 +19,7 @@ from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from bm_gitindex.options import Options
@@ -64,7 +65,13 @@ class Status:
         return not self.changes
 
 
-def status(root: Path, state: StateFolder, options: Options, paths: Iterable[bytes] = ()) -> Status:
+def status(
+    root: Path,
+    state: StateFolder,
+    options: Options,
+    paths: Iterable[bytes] = (),
+    on_progress: Callable[[Progress], None] = no_progress,
+) -> Status:
     """Return what differs from the index, in all of the project or in `paths` and below them.
 
     Raises IndexDamagedError, IndexUnsupportedError and StateFolderError.
@@ -74,7 +81,7 @@ def status(root: Path, state: StateFolder, options: Options, paths: Iterable[byt
     evidence = Evidence(snapshot.index, snapshot.baseline, trust_for(root, options))
     with Tree(root) as tree:
         surveyor = Surveyor(tree, options, evidence)
-        survey = surveyor.survey(Scope(tuple(paths)))
+        survey = surveyor.survey(Scope(tuple(paths)), lambda files: on_progress(Progress("looking", files, 0)))
         changes = _Reader(tree, surveyor, evidence, survey).changes() if not survey.is_clean else []
     changes.sort(key=lambda change: change.path)
     skipped = sorted(survey.skipped, key=lambda skipped: skipped.path)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, get_args
 
-from bm_gitindex.errors import ConfigError, StateWriteError
+from bm_gitindex.errors import ConfigError, StateFolderError, StateWriteError
 from bm_gitindex.options import CheckStat, LargeFilePolicy, NoteBounds, Options
 from bm_gitindex.statefolder import CONFIG_NAME, FOLDER_NAME, StateFolder, open_state_file, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from pathlib import Path
 
 _BOUNDS = "bounds"
@@ -36,7 +36,7 @@ def config_path(root: Path) -> Path:
 def load_options(root: Path) -> Options:
     """Return the options of a project: those of its configuration file, and defaults for the rest.
 
-    Raises ConfigError, naming file and option.
+    Raises ConfigError, naming file and option, and StateFolderError where the file cannot be read.
     """
     path = config_path(root)
     try:
@@ -45,7 +45,7 @@ def load_options(root: Path) -> Options:
     except (FileNotFoundError, NotADirectoryError):
         return Options()
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise StateFolderError(f"cannot read {path}: {error.strerror}") from error
     # Imported here, since most projects have no configuration file.
     import tomllib
 
@@ -98,8 +98,21 @@ def store_option(root: Path, name: str, text: str) -> None:
     """
     value = _parsed(name, text)
     _checked(name, value)
+    if name == "state_dir":
+        StateFolder(root, text).check()
+    _edit(root, name, lambda table, key: table.__setitem__(key, value))
+
+
+def unset_option(root: Path, name: str) -> None:
+    """Take one option out of the configuration file, so that its default holds. Raises ConfigError, StateWriteError."""
+    option_value(Options(), name)
+    _edit(root, name, lambda table, key: table.pop(key, None))
+
+
+def _edit(root: Path, name: str, change: Callable[[MutableMapping[str, Any], str], object]) -> None:
+    """Let `change` alter the table that holds an option."""
     StateFolder(root).ensure()
-    # Imported here, since only this one command writes TOML.
+    # Imported here, since only changing an option writes TOML.
     import tomlkit
     import tomlkit.exceptions
 
@@ -107,14 +120,12 @@ def store_option(root: Path, name: str, text: str) -> None:
     try:
         document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
         *tables, key = name.split(".")
-        table = document.setdefault(tables[0], tomlkit.table()) if tables else document
-        table[key] = value
-    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: {name} cannot be set: {error}") from error
-    try:
+        change(document.setdefault(tables[0], tomlkit.table()) if tables else document, key)
         write_file(path, tomlkit.dumps(document).encode())
     except OSError as error:
         raise StateWriteError(f"cannot write {path}: {error.strerror}") from error
+    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: {name} cannot be changed: {error}") from error
 
 
 def _names(of: type[Options | NoteBounds]) -> list[str]:
@@ -136,8 +147,9 @@ def _misfit(name: str, value: object) -> str | None:
     if name in _CHOICES:
         return None if value in _CHOICES[name] else f"one of {', '.join(_CHOICES[name])}"
     if name in _LISTS:
-        is_list = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        return None if is_list else "a list of texts"
+        is_list = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        is_needed = name == "note_suffixes" and not value
+        return None if is_list and not is_needed else "a list of texts"
     if name in _FLAGS:
         return None if isinstance(value, bool) else "true or false"
     if name in _TEXTS:

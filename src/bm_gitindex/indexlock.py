@@ -86,6 +86,7 @@ def lock_index(state: StateFolder, wait_s: float, command: str) -> Iterator[Inde
             # What is left over is known to be ours by the next run: no reason to fail one that is done.
             with suppress(OSError):
                 _remove_ours(fd, state)
+                _write_holder(fd, command)
     finally:
         os.close(fd)
 

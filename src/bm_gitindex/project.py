@@ -12,16 +12,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex.config import load_options
-from bm_gitindex.errors import UsageError
+from bm_gitindex.errors import IndexDamagedError, UsageError
+from bm_gitindex.progress import no_progress
 from bm_gitindex.statefolder import StateFolder, checked_root
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from bm_gitindex.changes import Status
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
+    from bm_gitindex.progress import Progress
     from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Verification
 
@@ -41,7 +43,7 @@ class Project:
         self.state = StateFolder(self.root, self.options.state_dir)
         self.state.check()
 
-    def status(self, paths: Iterable[AnyPath] = ()) -> Status:
+    def status(self, paths: Iterable[AnyPath] = (), on_progress: Callable[[Progress], None] = no_progress) -> Status:
         """Return what differs from the index, in all of the project or in `paths`; nothing is written.
 
         `paths` are relative to the root, or absolute. Raises UsageError for a path outside of the root,
@@ -49,7 +51,7 @@ class Project:
         """
         from bm_gitindex.changes import status
 
-        return status(self.root, self.state, self.options, self.relative(paths))
+        return status(self.root, self.state, self.options, self._known(paths), on_progress)
 
     async def sync(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
         """Bring index and database up to date, for all of the project or for `paths`, and return what was done.
@@ -109,7 +111,22 @@ class Project:
         from bm_gitindex.syncing.report import SyncRequest
 
         request = request or SyncRequest()
-        return replace(request, paths=self.relative([*paths, *request.paths]))
+        return replace(request, paths=self._known([*paths, *request.paths]))
+
+    def _known(self, paths: Iterable[AnyPath]) -> tuple[bytes, ...]:
+        """Return paths as the index has them. Raises UsageError for one that is neither there nor in the index."""
+        relative = self.relative(paths)
+        for path in relative:
+            if not os.path.lexists(os.path.join(os.fsencode(self.root), path)) and not self._remembers(path):
+                raise UsageError(f"{os.fsdecode(path)} is neither in the project nor in its index")
+        return relative
+
+    def _remembers(self, path: bytes) -> bool:
+        try:
+            index = self.index().index
+        except IndexDamagedError:
+            return True  # whoever reads it next will say so, or repair it
+        return path in index or any(known.startswith(path + b"/") for known in index)
 
 
 def status(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> Status:

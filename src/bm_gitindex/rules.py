@@ -67,6 +67,7 @@ class SkipReason(Enum):
     UNREADABLE = "cannot be read"
     PLACEHOLDER = "not on this machine (cloud placeholder)"
     UNSTABLE = "changed while it was read"
+    VANISHED = "vanished while it was read"
     UNMOUNTED = "its file system is not mounted"
 
     @property
@@ -80,7 +81,9 @@ class SkipReason(Enum):
         return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE)
 
 
-_KEEPS_KNOWN = frozenset({SkipReason.UNREADABLE, SkipReason.PLACEHOLDER, SkipReason.UNSTABLE, SkipReason.UNMOUNTED})
+_KEEPS_KNOWN = frozenset(
+    {SkipReason.UNREADABLE, SkipReason.PLACEHOLDER, SkipReason.UNSTABLE, SkipReason.VANISHED, SkipReason.UNMOUNTED}
+)
 
 
 class Skipped(NamedTuple):
@@ -90,6 +93,11 @@ class Skipped(NamedTuple):
     reason: SkipReason
     detail: str = ""
     """The system's own words, where there are any."""
+
+    @property
+    def why(self) -> str:
+        """Reason and detail in one text."""
+        return f"{self.reason.value}: {self.detail}" if self.detail else self.reason.value
 
 
 class Classifier:

@@ -75,7 +75,7 @@ class StateFolder:
 def checked_root(root: str | os.PathLike[str]) -> Path:
     """Return a root folder as an absolute path. Raises RootMissingError where it is not a folder."""
     path = Path(os.path.abspath(os.path.expanduser(root)))
-    if not path.is_dir():
+    if not os.fspath(root) or not os.path.isdir(path):
         raise RootMissingError(f"{path} is not a folder; nothing was changed")
     return path
 

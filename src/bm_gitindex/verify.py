@@ -71,6 +71,8 @@ class Verification:
     mismatches: tuple[Mismatch, ...]
     pending: tuple[bytes, ...]
     """Paths that the next sync is known to bring up to date: what `status` reports, and files that were touched."""
+    unreadable: tuple[bytes, ...]
+    """Files and folders that could not be looked at: nothing is said of them."""
     files_checked: int
     """Files that were read and compared with the index."""
     seconds: float
@@ -91,8 +93,14 @@ def verify(root: Path, state: StateFolder, options: Options) -> Verification:
         if not check.mismatches or _marks(state) == before:
             break
     mismatches = tuple(sorted(check.mismatches, key=lambda mismatch: (mismatch.path, mismatch.kind)))
-    pending = tuple(sorted(check.pending))
-    return Verification(not mismatches, mismatches, pending, check.files_checked, time.perf_counter() - started_s)
+    return Verification(
+        ok=not mismatches,
+        mismatches=mismatches,
+        pending=tuple(sorted(check.pending)),
+        unreadable=tuple(sorted(check.unreadable)),
+        files_checked=check.files_checked,
+        seconds=time.perf_counter() - started_s,
+    )
 
 
 class _Stores(NamedTuple):
@@ -112,6 +120,7 @@ class _Check:
     def __init__(self, root: Path, state: StateFolder, options: Options) -> None:
         self.mismatches: list[Mismatch] = []
         self.pending: set[bytes] = set()
+        self.unreadable: frozenset[bytes] | set[bytes] = frozenset()
         self.files_checked = 0
         self._root = root
         self._state = state
@@ -272,6 +281,7 @@ class _Check:
         changed.update(change.old_path for change in known.changes if change.old_path is not None)
         self.pending |= changed
         unread = self._tree.unread.union(skip.path for skip in known.skipped if skip.reason.keeps_known)
+        self.unreadable = self._tree.unread.union(skip.path for skip in known.skipped if skip.reason.is_failure)
         found = {(mismatch.path, mismatch.kind) for mismatch in self.mismatches}
         for doubt in self._doubts:
             is_explained = doubt.path in changed or _is_within(doubt.path, unread)

@@ -151,7 +151,7 @@ class TestSync:
         assert report["peak_rss_bytes"] > 1_000_000
 
     def test_a_dry_run_creates_nothing(self, vault: Vault, run: Run) -> None:
-        assert run("sync", "--dry-run").output.startswith(b"would be: 2 added")
+        assert run("sync", "--dry-run").output.startswith(b"a sync would find: 2 added")
         assert not vault.state_path.exists()
 
     def test_a_held_lock_is_exit_4(self, synced: Vault, run: Run) -> None:
@@ -192,6 +192,26 @@ class TestSync:
         assert not (vault.state_path / "index.lock").exists()
         vault.sync()
         assert len(vault.ids()) == 2
+
+    def test_a_path_that_nobody_knows_is_exit_2(self, synced: Vault, run: Run) -> None:
+        assert run("sync", "tpyo.md").code == 2
+        assert b"tpyo.md is neither in the project nor in its index" in run.errors
+        assert run("status", "").code == 2
+
+    @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+    def test_a_waiting_time_is_a_number_of_seconds(self, vault: Vault, run: Run, seconds: str) -> None:
+        assert run("sync", "--wait", seconds).code == 2
+
+    def test_closed_outputs_do_not_keep_it_from_its_work(self, vault: Vault) -> None:
+        command = f"{sys.executable} -m bm_gitindex sync >&- 2>&-"
+        assert subprocess.run(["bash", "-c", command], cwd=vault.root, check=False).returncode == 0
+        assert len(vault.ids()) == 2
+
+    def test_a_full_output_is_one_line_and_exit_6(self, synced: Vault) -> None:
+        command = f"{sys.executable} -m bm_gitindex ls-files > /dev/full"
+        done = subprocess.run(["bash", "-c", command], cwd=synced.root, capture_output=True, check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (6, 1)
+        assert b"No space left" in done.stderr
 
 
 class TestOthers:
@@ -254,6 +274,32 @@ class TestOthers:
         assert run("config", "set", "large_file_bytes", "12MiB").code == 0
         assert run("config", "get", "large_file_bytes").output == b"12582912\n"
 
+    def test_an_option_can_be_put_back(self, vault: Vault, run: Run) -> None:
+        run("config", "set", "bounds.max_items", "5")
+        assert run("config", "unset", "bounds.max_items").code == 0
+        assert run("config", "get", "bounds.max_items").output == b"100000\n"
+        assert run("config", "unset", "no_such").code == 2
+
+    def test_a_state_dir_that_cannot_serve_is_refused_before_it_is_set(self, vault: Vault, run: Run) -> None:
+        assert run("config", "set", "state_dir", "sub").code == 6
+        assert run("sync").code == 0
+
+    def test_a_terminal_is_not_commanded_by_a_note(self, vault: Vault, run: Run) -> None:
+        vault.write("one.md", "- [fact] \x1b[2J gone #tag\n")
+        run("sync")
+        assert b"\x1b[2J" not in run("show", "one.md").output
+
+    def test_verify_says_what_it_could_not_read(self, synced: Vault, run: Run, monkeypatch: Any) -> None:
+        from support.faults import deny_folder
+
+        deny_folder(monkeypatch, b"sub")
+        assert run("verify").code == 3
+        assert b"unreadable: sub" in run("verify").output
+
+    def test_verify_of_a_damaged_index_is_exit_6(self, synced: Vault, run: Run) -> None:
+        synced.index_path.write_bytes(b"DIRC")
+        assert run("verify").code == 6
+
     def test_a_wrong_option_is_exit_2_and_guessed(self, vault: Vault, run: Run) -> None:
         assert run("config", "set", "large_file_byte", "1").code == 2
         assert b"do you mean large_file_bytes?" in run.errors
@@ -290,6 +336,19 @@ class TestCommandLine:
     def test_the_nearest_index_upwards_is_the_project(self, synced: Vault, run: Run, monkeypatch: Any) -> None:
         monkeypatch.chdir(synced.root / "sub")
         assert run("status", "--json").json["root"] == str(synced.root)
+
+    def test_volume_may_be_set_after_the_command(self, synced: Vault, run: Run) -> None:
+        assert run("status", "-q").output == b""
+        assert b"seen" in run("status", "-v").output
+        assert b"seen" in run("-v", "status").output
+
+    def test_a_working_folder_that_is_gone_is_one_line(self, tmp_path: Path) -> None:
+        gone = tmp_path / "gone"
+        main = "import sys; from bm_gitindex.__main__ import main; sys.exit(main())"
+        script = f"mkdir {gone} && cd {gone} && rmdir {gone} && {sys.executable} -I -c '{main}' status"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+        assert done.returncode == 6
+        assert done.stderr.count(b"\n") == 1
 
     def test_tracebacks_are_for_those_who_ask(self, synced: Vault, run: Run) -> None:
         synced.index_path.write_bytes(b"")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bm_gitindex import __version__
 from bm_gitindex.cli import config, ls_files, show, status, sync, verify
-from bm_gitindex.cli.output import EXIT_INTERRUPTED, print_error
+from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, print_error
 from bm_gitindex.errors import BmGitIndexError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     verbosity = 0
+    _open_missing_streams()
     try:
         arguments = _parser().parse_args(argv)
         verbosity = arguments.verbose - arguments.quiet
@@ -49,14 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BmGitIndexError as error:
         return _failed(error, verbosity)
-    except KeyboardInterrupt:
-        print_error("interrupted; what was committed is kept")
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough. What is still buffered must not fail again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return EXIT_DAMAGED
+    except KeyboardInterrupt:
+        print_error("interrupted; what was committed is kept")
+        return EXIT_INTERRUPTED
     return code
+
+
+def _open_missing_streams() -> None:
+    """Give the command something to write to where its caller closed an output: a sync is to be done all the same."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _failed(error: BmGitIndexError, verbosity: int) -> int:
@@ -69,6 +80,16 @@ def _failed(error: BmGitIndexError, verbosity: int) -> int:
     return error.exit_code
 
 
+def _add_volume(parser: argparse.ArgumentParser) -> None:
+    """Let -v and -q stand before the command and after it."""
+    volume = parser.add_mutually_exclusive_group()
+    for short, long, text in (
+        ("-v", "--verbose", "say more; -vv shows tracebacks"),
+        ("-q", "--quiet", "say nothing but errors"),
+    ):
+        volume.add_argument(short, long, action="count", default=argparse.SUPPRESS, help=text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bm-gitindex",
@@ -78,9 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-C", dest="directory", metavar="DIR", help="the project's root folder")
     parser.add_argument("--version", action="version", version=f"bm-gitindex {__version__}")
-    volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv shows tracebacks")
-    volume.add_argument("-q", "--quiet", action="count", default=0, help="say nothing but errors")
+    parser.set_defaults(verbose=0, quiet=0)
+    _add_volume(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for command in _COMMANDS:
         subparser = commands.add_parser(
@@ -91,5 +111,6 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(subparser)
+        _add_volume(subparser)
         subparser.set_defaults(run=command.run)
     return parser

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from bm_gitindex.cli.output import print_text, project_of
+from bm_gitindex.cli.output import print_text, root_of
 
 if TYPE_CHECKING:
     import argparse
@@ -19,33 +20,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     get = actions.add_parser("get", help="print the value of one option")
     get.add_argument("name")
-    change = actions.add_parser(
-        "set", help="set one option; lists are separated by commas, sizes may say 10MB or 16MiB"
-    )
+    change = actions.add_parser("set", help="set one option; lists have commas, sizes may say 10MB or 16MiB")
     change.add_argument("name")
     change.add_argument("value")
+    unset = actions.add_parser("unset", help="put one option back to its default")
+    unset.add_argument("name")
     actions.add_parser("list", help="print all options")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show or change options."""
     # Imported here: the other commands only read options.
-    from bm_gitindex.config import flat_options, option_value, store_option
+    from bm_gitindex.config import flat_options, load_options, option_value, store_option, unset_option
 
-    project = project_of(arguments)
+    root = root_of(arguments)
     if arguments.action == "set":
-        store_option(project.root, arguments.name, arguments.value)
+        # Whatever the locale, the file is UTF-8.
+        store_option(root, arguments.name, os.fsencode(arguments.value).decode("utf-8", "replace"))
+    elif arguments.action == "unset":
+        unset_option(root, arguments.name)
     elif arguments.action == "get":
-        print_text(_shown(option_value(project.options, arguments.name)))
+        print_text(_shown(arguments.name, option_value(load_options(root), arguments.name)))
     else:
-        for name, value in flat_options(project.options).items():
-            print_text(f"{name} = {_shown(value)}")
+        for name, value in flat_options(load_options(root)).items():
+            print_text(f"{name} = {_shown(name, value)}")
     return 0
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     if value is None:
-        return "(chosen by file system)"
+        return "(default)" if name == "state_dir" else "(by file system)"
     if isinstance(value, bool):
         return str(value).lower()
     return ", ".join(value) if isinstance(value, tuple) else str(value)

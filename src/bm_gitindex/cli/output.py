@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bm_gitindex.errors import UsageError
 from bm_gitindex.project import Project
 from bm_gitindex.statefolder import checked_root, find_root
 
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping
 
+    from bm_gitindex.progress import Progress
     from bm_gitindex.rules import Skipped
     from bm_gitindex.survey import Counters
-    from bm_gitindex.syncing.report import Progress
 
 EXIT_CHANGES = 1
 EXIT_MISMATCH = 1
 EXIT_UNREADABLE = 3
+EXIT_DAMAGED = 6
 EXIT_INTERRUPTED = 130
 
 _PROGRESS_AFTER_S = 0.5
@@ -30,15 +32,20 @@ _CODES = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "dim": "2", 
 _ESCAPES = {7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 92: b"\\\\"}
 
 
+def root_of(arguments: argparse.Namespace) -> Path:
+    """Return the root that a command is about: `-C`, or that of the nearest project from the working folder upwards."""
+    return checked_root(arguments.directory) if arguments.directory is not None else find_root(Path.cwd())
+
+
 def project_of(arguments: argparse.Namespace) -> Project:
-    """Return the project that a command is about: `-C`, or the nearest one from the working folder upwards."""
-    if arguments.directory is not None:
-        return Project(arguments.directory)
-    return Project(find_root(Path.cwd()))
+    """Return the project that a command is about."""
+    return Project(root_of(arguments))
 
 
 def given_paths(arguments: argparse.Namespace) -> list[bytes]:
     """Return the paths of the command line: with `-C` relative to that folder, as in git, else to the working one."""
+    if "" in arguments.paths:
+        raise UsageError("a path is empty; the whole project is meant by none at all")
     folder = os.fsencode(checked_root(arguments.directory)) if arguments.directory is not None else os.getcwdb()
     return [os.path.join(folder, os.fsencode(path)) for path in arguments.paths]
 
@@ -66,6 +73,11 @@ def shown(path: bytes) -> str:
 def text(path: bytes) -> str:
     """Return a path for JSON: bytes that are not UTF-8 become surrogates (PEP 383)."""
     return path.decode("utf-8", "surrogateescape")
+
+
+def plain(words: str) -> str:
+    """Return text of a note for people: what could move a terminal's cursor, or set its colours, is shown as `?`."""
+    return "".join(character if character.isprintable() else "?" for character in words)
 
 
 class Style:
@@ -109,15 +121,13 @@ def print_skipped(skipped: Iterable[Skipped], style: Style) -> None:
     skipped = list(skipped)
     if skipped:
         print_text("Skipped:")
-    for path, reason, detail in skipped:
-        why = f"{reason.value}: {detail}" if detail else reason.value
-        print_text(f"  {shown(path)}  {style('dim', f'({why})')}")
+    for one in skipped:
+        print_text(f"  {shown(one.path)}  {style('dim', f'({one.why})')}")
 
 
 def skipped_json(skipped: Iterable[Skipped]) -> list[Mapping[str, str]]:
     """Return what was passed over, for JSON."""
-    return [{"path": text(path), "reason": f"{reason.value}: {detail}" if detail else reason.value}
-            for path, reason, detail in skipped]  # fmt: skip
+    return [{"path": text(one.path), "reason": one.why} for one in skipped]
 
 
 def counters_json(counters: Counters) -> dict[str, int]:

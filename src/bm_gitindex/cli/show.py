@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bm_gitindex.cli.output import Style, given_paths, print_json, print_text, project_of, shown, text
+from bm_gitindex.cli.output import Style, given_paths, plain, print_json, print_text, project_of, shown, text
 from bm_gitindex.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _as_json(entity: Entity) -> dict[str, object]:
 
 def _print_for_people(entity: Entity) -> None:
     style = Style()
-    print_text(style("bold", entity.title))
+    print_text(style("bold", plain(entity.title)))
     rows = {
         "path": shown(entity.file_path),
         "permalink": entity.permalink or "",
@@ -114,9 +114,9 @@ def _print_for_people(entity: Entity) -> None:
     rows |= {key: str(value) for key, value in entity.metadata.items()}
     for name, value in rows.items():
         if value:
-            print_text(f"  {style('dim', f'{name}:')} {value}")
+            print_text(f"  {style('dim', f'{plain(name)}:')} {plain(value)}")
     for warning in entity.warnings:
-        print_text(f"  {style('yellow', 'warning:')} {warning}")
+        print_text(f"  {style('yellow', 'warning:')} {plain(warning)}")
     _print_list("Observations", [f"[{item.category}] {item.content}" for item in entity.observations])
     _print_list("Relations", [f"{item.type} -> {_target(item.target, item.to_path)}" for item in entity.relations])
     _print_list("Incoming", [f"{shown(item.from_path)} {item.type} ->" for item in entity.incoming])
@@ -130,4 +130,4 @@ def _print_list(heading: str, lines: list[str]) -> None:
     if lines:
         print_text(f"{heading}:")
     for line in lines:
-        print_text(f"  {line}")
+        print_text(f"  {plain(line)}")

@@ -8,6 +8,7 @@ from bm_gitindex.changes import ChangeStatus
 from bm_gitindex.cli.output import (
     EXIT_CHANGES,
     EXIT_UNREADABLE,
+    ProgressLine,
     Style,
     counters_json,
     given_paths,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 NAME = "status"
 SUMMARY = "show what differs from the index; writes nothing, ever"
-EXAMPLE = "bm-gitindex status --porcelain -z notes/ | xargs -0 -n 2"
+EXAMPLE = "bm-gitindex status --porcelain notes/"
 
 _HEADINGS = {
     ChangeStatus.ADDED: ("New:", "green"),
@@ -58,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show how a project differs from its index."""
-    status = project_of(arguments).status(given_paths(arguments))
+    progress = ProgressLine(is_wanted=not arguments.quiet)
+    try:
+        status = project_of(arguments).status(given_paths(arguments), progress)
+    finally:
+        progress.clear()
     if arguments.json:
         print_json(_as_json(status))
     elif arguments.porcelain or arguments.nul:

@@ -11,6 +11,7 @@ from bm_gitindex.cli.output import (
     counters_json,
     given_paths,
     human_bytes,
+    plain,
     print_error,
     print_json,
     print_skipped,
@@ -36,13 +37,22 @@ _SHOWN_WARNINGS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done; nothing is created")
-    parser.add_argument("--paranoid", action="store_true", help="compare every hashed file by content")
+    manner = parser.add_mutually_exclusive_group()
+    manner.add_argument("--dry-run", action="store_true", help="only say what would be done; nothing is created")
+    manner.add_argument("--paranoid", action="store_true", help="compare every hashed file by content, and every row")
     parser.add_argument("--allow-mass-delete", action="store_true", help="go on where a safety stop would end the run")
     parser.add_argument(
-        "--wait", type=float, default=10.0, metavar="SECONDS", help="how long to wait for the lock (default: 10)"
+        "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="how long to wait for the lock (default: 10)"
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="only these files and folders")
+
+
+def _seconds(text: str) -> float:
+    """Return a waiting time. Raises ValueError, which argparse reports."""
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,10 +87,7 @@ def _as_json(report: SyncReport) -> dict[str, object]:
     return {
         "root": str(report.root),
         **report.counts,
-        "failed": [
-            {"path": text(path), "error": f"{reason.value}: {detail}" if detail else reason.value}
-            for path, reason, detail in report.failed
-        ],
+        "failed": [{"path": text(one.path), "error": one.why} for one in report.failed],
         "warnings": [{"path": text(path), "warning": warning} for path, warning in report.warnings],
         "skipped": skipped_json(report.skipped),
         "notices": report.notices,
@@ -97,18 +104,19 @@ def _as_json(report: SyncReport) -> dict[str, object]:
 def _print_for_people(report: SyncReport, arguments: argparse.Namespace) -> None:
     for notice in report.notices:
         print_error(notice)
-    for path, reason, detail in report.failed:
-        print_error(f"{shown(path)}: {reason.value}: {detail}" if detail else f"{shown(path)}: {reason.value}")
+    for one in report.failed:
+        print_error(f"{shown(one.path)}: {one.why}")
     if arguments.quiet:
         return
     style = Style()
     _print_warnings(report, style, is_verbose=bool(arguments.verbose))
     if arguments.verbose:
-        print_skipped(report.skipped, style)
+        print_skipped((one for one in report.skipped if not one.reason.is_failure), style)
     changed = [f"{count:,} {name}" for name, count in report.counts.items() if count and name != "unchanged"]
-    would = "would be: " if arguments.dry_run else ""
-    summary = ", ".join(changed) or "nothing changed"
-    print_text(f"{would}{style('bold', summary)} ({report.unchanged:,} unchanged) in {report.seconds:.2f} s")
+    summary = style("bold", ", ".join(changed) or "nothing changed")
+    if arguments.dry_run:
+        summary = f"a sync would find: {summary}"
+    print_text(f"{summary} ({report.unchanged:,} unchanged) in {report.seconds:.2f} s")
     if arguments.verbose:
         counters = report.counters
         print_text(
@@ -121,6 +129,6 @@ def _print_for_people(report: SyncReport, arguments: argparse.Namespace) -> None
 def _print_warnings(report: SyncReport, style: Style, *, is_verbose: bool) -> None:
     shown_count = len(report.warnings) if is_verbose else _SHOWN_WARNINGS
     for path, warning in report.warnings[:shown_count]:
-        print_text(f"{style('yellow', 'warning:')} {shown(path)}: {warning}")
+        print_text(f"{style('yellow', 'warning:')} {shown(path)}: {plain(warning)}")
     if len(report.warnings) > shown_count:
         print_text(f"... and {len(report.warnings) - shown_count:,} more warnings (-v shows all)")

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bm_gitindex.cli.output import EXIT_MISMATCH, Style, print_json, print_text, project_of, shown, text
+from bm_gitindex.cli.output import (
+    EXIT_DAMAGED,
+    EXIT_MISMATCH,
+    EXIT_UNREADABLE,
+    Style,
+    print_json,
+    print_text,
+    project_of,
+    shown,
+    text,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -14,6 +24,9 @@ if TYPE_CHECKING:
 NAME = "verify"
 SUMMARY = "compare index, files (by content) and database; writes nothing"
 EXAMPLE = "bm-gitindex verify --json"
+
+_DAMAGE = ("index", "database")
+"""Kinds of mismatch that mean a file of ours cannot be read as what it is."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(_as_json(verification))
     elif not arguments.quiet:
         _print_for_people(verification)
+    if any(mismatch.kind in _DAMAGE for mismatch in verification.mismatches):
+        return EXIT_DAMAGED
+    if verification.unreadable:
+        return EXIT_UNREADABLE
     return 0 if verification.ok else EXIT_MISMATCH
 
 
@@ -39,6 +56,7 @@ def _as_json(verification: Verification) -> dict[str, object]:
             for mismatch in verification.mismatches
         ],
         "pending": [text(path) for path in verification.pending],
+        "unreadable": [text(path) for path in verification.unreadable],
         "files_checked": verification.files_checked,
         "seconds": round(verification.seconds, 6),
     }
@@ -50,6 +68,12 @@ def _print_for_people(verification: Verification) -> None:
         print_text(f"{style('red', mismatch.kind)}: {shown(mismatch.path)}: {mismatch.detail}")
     for path in verification.pending:
         print_text(f"{style('yellow', 'pending')}: {shown(path)}")
-    verdict = style("green", "ok") if verification.ok else style("red", f"{len(verification.mismatches):,} mismatches")
+    for path in verification.unreadable:
+        print_text(f"{style('red', 'unreadable')}: {shown(path)}")
+    verdict = style("green", "ok") if verification.ok else style("red", _count(len(verification.mismatches)))
     pending = f", {len(verification.pending):,} pending" if verification.pending else ""
     print_text(f"{verdict} ({verification.files_checked:,} files checked{pending}) in {verification.seconds:.2f} s")
+
+
+def _count(mismatches: int) -> str:
+    return "1 mismatch" if mismatches == 1 else f"{mismatches:,} mismatches"

@@ -7,9 +7,11 @@ sqlite3 module, whose own way leaves DDL outside of them (SQLAlchemy's documenta
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
+import stat
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 _BUSY_TIMEOUT_MS = 10_000
+_ROOM_BYTES = 64 * 1024
+"""What SQLite needs to begin. With less it may be ended by SIGBUS, as it writes to `-shm` through a memory map."""
 _DRIVER = "sqlite+aiosqlite"
 
 
@@ -74,7 +78,8 @@ async def open_for_writing(path: Path) -> AsyncIterator[Database]:
             with suppress(sqlite3.Error):
                 await _empty_wal(connection)
             raise
-        with _errors_translated(path):
+        # All is committed; what cannot be brought into the file now will be by the next writer.
+        with suppress(sqlite3.Error):
             await _empty_wal(connection)
 
 
@@ -168,12 +173,25 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 def _create_private(path: Path) -> None:
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _touch(path)
     except OSError as error:
         raise StateWriteError(
             f"{path}: cannot be written ({error.strerror}); "
             "make the file and its folder writable, or choose another state_dir"
         ) from error
+
+
+def _touch(path: Path) -> None:
+    """Create the file if there is none. Raises OSError for a link or a pipe in its place, and on a full disk."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        disk = os.fstatvfs(fd)
+        if disk.f_bavail * disk.f_frsize < _ROOM_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(fd)
 
 
 def _json_text(value: object) -> str:

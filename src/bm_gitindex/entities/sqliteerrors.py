@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,15 @@ def translated(error: sqlite3.Error, database: Path) -> BmGitIndexError | None:
         return damaged(database, error)
     if code in _BUSY:
         return LockHeldError(f"{database}: another program is using it ({error}); try again once it is done")
+    if code == sqlite3.SQLITE_IOERR and _is_disk_full(database):
+        code = sqlite3.SQLITE_FULL  # what some file systems say in this way
     if code in _REMEDIES:
         return StateWriteError(f"{database}: cannot be written ({error}); {_REMEDIES[code]}")
     return None
+
+
+def _is_disk_full(database: Path) -> bool:
+    try:
+        return os.statvfs(database.parent).f_bavail == 0
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.errors import SchemaUnsupportedError, StateFolderError, StateWriteError
+from bm_gitindex.statefolder import open_state_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,7 @@ def read_only_uri(database: Path) -> str | None:
     `-wal` file without its `-shm`. Raises OSError if the file cannot be read.
     """
     try:
-        with database.open("rb") as file:
+        with open_state_file(database) as file:
             header = file.read(_READ_FORMAT_OFFSET + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.tie import read_project_state
@@ -13,8 +14,8 @@ from bm_gitindex.index.entry import Index
 from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.indexlock import set_aside
 from bm_gitindex.notes.shape import parsed_by
+from bm_gitindex.progress import Progress
 from bm_gitindex.survey import Evidence, Survey, Surveyor
-from bm_gitindex.syncing.report import Progress
 from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ class Run:
     lock: IndexLock
     tree: Tree
     notices: list[str] = field(default_factory=list)
+    stop: Event = field(default_factory=Event)
+    """Set by whoever wants the run to end at the next place where that is safe."""
+
+    def check_stop(self) -> None:
+        """Raise CancelledError where the run is to end."""
+        if self.stop.is_set():
+            # Imported here: nothing sets it but an event loop, which is then there.
+            from asyncio import CancelledError
+
+            raise CancelledError
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +86,10 @@ def look(run: Run) -> Findings:
         and snapshot.exists
         and project.index_trailer == snapshot.index.trailer
     )
-    is_match = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
-    if is_tied and not is_match:
+    is_alike = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
+    # A paranoid run trusts the tie no more than the stat data: every row is looked at.
+    is_match = is_alike and not run.request.paranoid
+    if is_tied and not is_alike:
         run.notices.append("notes are parsed anew where the parser or the options have changed")
     elif not is_tied and snapshot.exists and not run.notices:
         run.notices.append("index and database do not belong together: both are compared with the files")

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bm_gitindex.notes.model import ParsedNote
-    from bm_gitindex.options import Options
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Counters
+    from bm_gitindex.syncing.findings import Run
     from bm_gitindex.syncing.plan import Task
-    from bm_gitindex.worktree.tree import Tree
 
 BATCH_FILES = 500
 BATCH_BYTES = 8 * 1024 * 1024
@@ -57,17 +56,16 @@ class Batch:
 class Intake:
     """Reads files, one at a time, and parses those whose content is new."""
 
-    def __init__(self, tree: Tree, classifier: Classifier, options: Options, counters: Counters) -> None:
-        self._tree = tree
+    def __init__(self, run: Run, classifier: Classifier, counters: Counters) -> None:
+        self._tree = run.tree
+        self._stop = run.stop
         self._classifier = classifier
-        self._bounds = options.bounds
-        self._parsed_by = parsed_by(options)
+        self._bounds = run.options.bounds
+        self._parsed_by = parsed_by(run.options)
         self._counters = counters
         self._ahead: dict[bytes, Reading] = {}
         self._ahead_bytes = 0
         self.files_parsed = 0
-        self.is_stopped = False
-        """Set from outside to end the batches after the file at hand."""
 
     def read_ahead(self, path: bytes, size_bytes: int) -> Reading | None:
         """Return a file's reading before it is known what becomes of it, or None where it cannot be read.
@@ -94,7 +92,7 @@ class Intake:
         """Yield the tasks' files in bounded batches; `on_file` is told how many were done so far."""
         batch, batch_bytes = Batch([], []), 0
         for number, task in enumerate(tasks, 1):
-            if self.is_stopped:
+            if self._stop.is_set():
                 return
             try:
                 taken, size_bytes = self._take(task)

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bm_gitindex.progress import no_progress
 from bm_gitindex.survey import Counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bm_gitindex.progress import Progress
     from bm_gitindex.rules import Skipped
-
-
-class Progress(NamedTuple):
-    """How far a run has come."""
-
-    activity: str
-    """What is being done, in a word or two."""
-    files: int
-    bytes: int
-
-
-def no_progress(_: Progress) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from bm_gitindex.entities.tie import read_project_state
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index
+from bm_gitindex.syncing.cancellation import in_thread, to_end
 from bm_gitindex.syncing.findings import Findings, Run, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
-from bm_gitindex.syncing.threads import in_thread
 from bm_gitindex.worktree.tree import Tree
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def sync(root: Path, state: StateFolder, options: Options, request: SyncRe
             if findings.is_settled:
                 report.unchanged = findings.survey.unchanged
             else:
-                findings = await _store(run, findings, report)
+                findings = await to_end(_store(run, findings, report), run.stop.set)
         finally:
             await in_thread(stack.close)
     return _completed(report, run, findings, started_s)
@@ -63,7 +63,7 @@ def sync_blocking(root: Path, state: StateFolder, options: Options, request: Syn
             # Imported here: an unchanged project pays for no event loop.
             import asyncio
 
-            findings = asyncio.run(_store(run, findings, report))
+            findings = asyncio.run(to_end(_store(run, findings, report), run.stop.set))
     return _completed(report, run, findings, started_s)
 
 

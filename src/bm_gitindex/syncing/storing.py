@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,14 @@ from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stat_data, stored_size
 from bm_gitindex.notes.shape import parsed_by
+from bm_gitindex.progress import Progress
 from bm_gitindex.renames import RenameFinder
+from bm_gitindex.rules import Kind
+from bm_gitindex.syncing.cancellation import ended, in_thread
 from bm_gitindex.syncing.failures import FailureLog
 from bm_gitindex.syncing.intake import Intake, file_record
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
-from bm_gitindex.syncing.report import Progress
 from bm_gitindex.syncing.safety import check_deletions, check_root
-from bm_gitindex.syncing.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -46,11 +47,13 @@ class Storing:
         self._store = store
         self._report = report
         self._started_at = datetime.now(UTC)
-        self._intake = Intake(run.tree, findings.classifier, run.options, findings.survey.counters)
+        self._intake = Intake(run, findings.classifier, findings.survey.counters)
         self._draft = Draft(evidence.index, findings.baseline, run.lock.clock, evidence.trust)
         self._failures = FailureLog(self._started_at, run.tree)
         self._rows: dict[bytes, KnownFile] = {}
         self._has_left_any = False
+        self._unfinished: set[bytes] = set()
+        """Renamed files whose rows are not what they should be until they have been read."""
         self._planner = (
             MatchPlanner(evidence.index, findings.classifier)
             if findings.is_match
@@ -130,7 +133,10 @@ class Storing:
         moves = []
         for path, rename in renames.items():
             kind = self._findings.classifier.kind(path, rename.stat.st_size)
-            moves.append(Move(rename.old_path, file_record(path, kind, rename.stat, rename.blob_id)))
+            known = self._planner.known(rename.old_path)
+            # A row that is yet to be parsed, or to lose what was parsed, must not say that it was.
+            kind_so_far = kind if known is None or known.is_note is (kind is Kind.NOTE) else _other_kind(kind)
+            moves.append(Move(rename.old_path, file_record(path, kind_so_far, rename.stat, rename.blob_id)))
             self._draft.drop(rename.old_path)
             self._draft.put(path, stat_data(rename.stat), rename.blob_id, kind.tracking)
         if moves:
@@ -147,6 +153,7 @@ class Storing:
                 self._intake.forget(path)
             else:
                 tasks.append(task)
+                self._unfinished.add(path)
         return [task for task in sorted(tasks, key=lambda task: task.path) if not self._is_set_aside(task)]
 
     def _is_set_aside(self, task: Task) -> bool:
@@ -159,6 +166,7 @@ class Storing:
         async with aclosing(self._batches(tasks)) as batches:
             async for batch in batches:
                 await self._store_batch(batch, renamed)
+                self._run.check_stop()
         self._report.files_parsed += self._intake.files_parsed
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
@@ -170,12 +178,7 @@ class Storing:
                 reading = asyncio.ensure_future(in_thread(lambda: next(batches, None)))
                 yield batch
         finally:
-            self._intake.is_stopped = True
-            while not reading.done():
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait({reading})
-            if not reading.cancelled():
-                reading.exception()  # looked at, so that asyncio does not complain of it
+            await ended(reading)
 
     async def _store_batch(self, batch: Batch, renamed: frozenset[bytes]) -> None:
         changes = [taken.change for taken in batch.taken if taken.change is not None]
@@ -185,6 +188,7 @@ class Storing:
             task = taken.task
             self._draft.put(task.path, stat_data(taken.stat), taken.blob_id, task.kind.tracking)
             self._failures.read(task.path)
+            self._unfinished.discard(task.path)
             if isinstance(taken.change, Upsert):
                 self._report.warnings += [(task.path, warning) for warning in taken.change.all_warnings]
             if task.path not in renamed:
@@ -235,7 +239,13 @@ class Storing:
         """Return by which parser all entities were made: not by this one while an older note could not be read."""
         shape = parsed_by(self._run.options)
         is_certain = self._findings.is_match and not self._has_left_any
+        if self._unfinished:
+            return ""
         return shape if is_certain or await self._store.is_parsed_by(shape) else ""
 
     def _tell(self, activity: str, files: int) -> None:
         self._run.request.on_progress(Progress(activity, files, self._survey.counters.bytes_read))
+
+
+def _other_kind(kind: Kind) -> Kind:
+    return Kind.FILE if kind is Kind.NOTE else Kind.NOTE

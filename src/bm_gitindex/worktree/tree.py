@@ -74,7 +74,9 @@ class Tree:
 
 def skipped_for(path: bytes, error: OSError) -> Skipped:
     """Return why a path is passed over, given what the system said of it."""
-    # Seen a moment ago and now gone, or something else: the next run will tell.
-    was_replaced = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+    # Seen a moment ago, and now gone or something else: the next run will tell.
+    if error.errno == errno.ENOENT:
+        return Skipped(path, SkipReason.VANISHED)
+    was_replaced = error.errno in (errno.ENOTDIR, errno.ELOOP)
     reason = SkipReason.UNSTABLE if was_replaced else SkipReason.UNREADABLE
     return Skipped(path, reason, error.strerror or str(error))
