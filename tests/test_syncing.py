@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -507,6 +508,33 @@ class TestCrash:
         report = await vault.project.sync()
         assert (report.counts["unchanged"], report.counts["added"]) == (kept, 33 - kept)
         assert report.files_parsed == 32 - kept
+        assert vault.meaning() == await asyncio.to_thread(cold_meaning, vault, tmp_path)
+
+    async def test_a_sync_cancelled_before_its_first_batch_leaves_the_stores_as_they_were(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await vault.project.sync()
+        vault.age_index()
+        vault.database_path.unlink()
+        reading = threading.Event()
+        cancelled = threading.Event()
+        real = Tree.open_file
+
+        def wait_for_cancel(self: Tree, path: bytes) -> int:
+            reading.set()
+            cancelled.wait(10)
+            return real(self, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tree, "open_file", wait_for_cancel)
+            task = asyncio.create_task(vault.project.sync())
+            await asyncio.to_thread(reading.wait, 10)
+            task.cancel()
+            await asyncio.sleep(0)
+            cancelled.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert (await vault.project.sync()).files_parsed == 2
         assert vault.meaning() == await asyncio.to_thread(cold_meaning, vault, tmp_path)
 
 

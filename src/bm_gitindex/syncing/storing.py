@@ -51,14 +51,11 @@ class Storing:
         self._draft = Draft(evidence.index, findings.baseline, run.lock.clock, evidence.trust)
         self._failures = FailureLog(self._started_at, run.tree)
         self._rows: dict[bytes, KnownFile] = {}
+        """Every row, where index and database may differ."""
+        self._planner: MatchPlanner | ReconcilePlanner = MatchPlanner(evidence.index, findings.classifier)
         self._has_left_any = False
         self._unfinished: set[bytes] = set()
         """Renamed files whose rows are not what they should be until they have been read."""
-        self._planner = (
-            MatchPlanner(evidence.index, findings.classifier)
-            if findings.is_match
-            else ReconcilePlanner(evidence.index, findings.classifier, self._rows, parsed_by(run.options))
-        )
 
     async def store(self) -> None:
         """Read, parse and store what differs.
@@ -68,7 +65,9 @@ class Storing:
         project = await self._store.state()
         self._failures.remember(await self._store.failures())
         if not self._findings.is_match:
-            self._rows.update({row.path: row async for row in self._store.known_files()})
+            self._rows = {row.path: row async for row in self._store.known_files()}
+            shape = parsed_by(self._run.options)
+            self._planner = ReconcilePlanner(self._index, self._findings.classifier, self._rows, shape)
         plan = await in_thread(lambda: self._planner.plan(self._survey))
         await self._learn_sizes(plan)
         renames = await in_thread(lambda: self._find_renames(plan))
@@ -167,6 +166,7 @@ class Storing:
             async for batch in batches:
                 await self._store_batch(batch, renamed)
                 self._run.check_stop()
+        self._run.check_stop()  # there may have been no batch, because of it
         self._report.files_parsed += self._intake.files_parsed
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
