@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,13 @@ import pytest
 import bm_gitindex as bmg
 from bm_gitindex import BmGitIndexError, Options
 from bm_gitindex.entities.store import EntityStore
-from bm_gitindex.errors import LockHeldError, SafetyStopError, SchemaUnsupportedError, StateWriteError
+from bm_gitindex.errors import (
+    LockHeldError,
+    SafetyStopError,
+    SchemaUnsupportedError,
+    StateFolderError,
+    StateWriteError,
+)
 from bm_gitindex.index.entry import blob_id
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.notes import shape
@@ -23,7 +31,6 @@ from support.vault import Vault, never_young, paths_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 NOTE = "---\ntitle: One\n---\n- [fact] water is wet #nature\n- relates_to [[Two]]\n"
 
@@ -281,6 +288,26 @@ class TestPartialSync:
 
     def test_the_root_itself_stands_for_the_whole_project(self, vault: Vault) -> None:
         assert counts(vault, ".") == {"added": 3}
+
+    def test_a_file_that_became_a_folder_is_gone_when_its_content_is_asked_for(
+        self, vault: Vault, tmp_path: Path
+    ) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        vault.write("one.md/inner.md", "inner\n")
+        assert counts(vault, "one.md/inner.md") == {"added": 1, "deleted": 1}
+        assert not vault.status().changes
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_a_folder_that_became_a_file_is_gone_when_its_content_is_asked_for(
+        self, vault: Vault, tmp_path: Path
+    ) -> None:
+        vault.settled_sync()
+        shutil.rmtree(vault.root / "sub")
+        vault.write("sub", "a file\n")
+        vault.sync("sub/two.md")
+        assert sorted(vault.index) == [b"one.md", b"sub"]
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
 
     def test_a_path_outside_of_the_root_is_refused(self, vault: Vault) -> None:
         with pytest.raises(bmg.BmGitIndexError, match="outside"):
@@ -854,6 +881,63 @@ class TestSafetyStops:
         shutil.rmtree(vault.root / "many")
         with pytest.raises(SafetyStopError):
             vault.sync()
+
+
+class TestStateFolder:
+    def test_state_may_be_kept_elsewhere(self, vault: Vault, tmp_path: Path) -> None:
+        vault.options = Options(state_dir=str(tmp_path / "state"))
+        vault.settled_sync()
+        assert not (vault.root / ".basic-memory").exists()
+        assert vault.sync().counters.files_read == 0
+
+    def test_state_on_another_local_device_goes_by_the_same_clock(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere = Path("/dev/shm")
+        if not os.access(elsewhere, os.W_OK) or os.stat(elsewhere).st_dev == os.stat(tmp_path).st_dev:
+            pytest.skip("there is no second device to write to")
+        with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+            vault.options = Options(state_dir=f"{folder}/state")
+            vault.settled_sync()
+            assert vault.sync().counters.files_read == 0
+            monkeypatch.setattr("bm_gitindex.indexlock.devices_of_one_clock", lambda *_: frozenset({1}))
+            vault.write("one.md", "edited\n")
+            vault.settled_sync()
+            assert vault.sync().counters.files_read == 1
+
+    def test_state_among_the_files_is_refused(self, vault: Vault) -> None:
+        vault.options = Options(state_dir="state")
+        with pytest.raises(StateFolderError, match="inside"):
+            vault.sync()
+
+    @pytest.mark.parametrize("act", ["sync", "status"])
+    def test_another_programs_folder_is_left_alone(self, vault: Vault, act: str) -> None:
+        vault.write(".basic-memory/memory.db", "theirs")
+        with pytest.raises(StateFolderError, match="another program"):
+            getattr(vault, act)()
+        assert [path.name for path in (vault.root / ".basic-memory").iterdir()] == ["memory.db"]
+
+    @pytest.mark.parametrize("kind", ["link", "pipe"])
+    def test_a_database_that_is_no_file_is_refused(self, vault: Vault, tmp_path: Path, kind: str) -> None:
+        vault.sync()
+        vault.database_path.unlink()
+        victim = tmp_path / "victim"
+        victim.touch()
+        if kind == "link":
+            vault.database_path.symlink_to(victim)
+        else:
+            os.mkfifo(vault.database_path)
+        with pytest.raises(BmGitIndexError, match=r"entities\.db") as caught:
+            vault.sync()
+        assert caught.value.exit_code == 6
+        assert victim.read_bytes() == b""
+
+    def test_a_linked_state_folder_is_refused(self, vault: Vault, tmp_path: Path) -> None:
+        (tmp_path / "outside").mkdir()
+        (vault.root / ".basic-memory").symlink_to(tmp_path / "outside")
+        with pytest.raises(StateFolderError, match="symbolic link"):
+            vault.sync()
+        assert list((tmp_path / "outside").iterdir()) == []
 
 
 class TestModesOfSync:
