@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from bm_gitindex.index.stat import Trust
+from bm_gitindex.index.stat import Trust, low32
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +59,9 @@ def devices_of_one_clock(state: Path, root: Path) -> frozenset[int]:
     That is the folder's own. The root's may be another one; all local file systems take their times from the kernel's
     one clock, a server has a clock of its own.
     """
-    devices = {os.stat(state).st_dev & 0xFFFF_FFFF}
+    devices = {low32(os.stat(state).st_dev)}
     if all(filesystem_type(path) in LOCAL_TYPES for path in (state, root)):
-        devices.add(os.stat(root).st_dev & 0xFFFF_FFFF)
+        devices.add(low32(os.stat(root).st_dev))
     return frozenset(devices)
 
 

@@ -10,6 +10,7 @@ from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError, StateFo
 from bm_gitindex.index.codec import decode
 from bm_gitindex.index.compare import Baseline
 from bm_gitindex.index.entry import Index
+from bm_gitindex.index.stat import stored_time
 from bm_gitindex.machine import machine_id
 from bm_gitindex.statefolder import open_state_file
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bm_gitindex.statefolder import StateFolder
-
-_MASK = 0xFFFF_FFFF
-_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +68,4 @@ def _read_owner(state: StateFolder) -> bytes:
 def _read(path: Path) -> tuple[bytes, int]:
     """Return a state file's content, and the second of its mtime, low 32 bits. Raises OSError."""
     with open_state_file(path) as file:
-        return file.read(), os.fstat(file.fileno()).st_mtime_ns // _NS_PER_S & _MASK
+        return file.read(), stored_time(os.fstat(file.fileno()).st_mtime_ns)[0]

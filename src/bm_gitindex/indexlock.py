@@ -19,6 +19,7 @@ from bm_gitindex.errors import LockHeldError, StateWriteError
 from bm_gitindex.filesystem import devices_of_one_clock
 from bm_gitindex.index.compare import LockClock
 from bm_gitindex.index.entry import ID_LENGTH
+from bm_gitindex.index.stat import stored_time
 from bm_gitindex.indexfile import owner_text
 from bm_gitindex.statefolder import sync_folder, write_all, write_file
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from bm_gitindex.statefolder import StateFolder
 
 _FILE_MODE = 0o600
-_MASK = 0xFFFF_FFFF
-_NS_PER_S = 1_000_000_000
 _RETRY_S = 0.05
 _HOLDER_BYTES = 512
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -106,7 +105,7 @@ def set_aside(path: Path) -> Path:
 
 def _clock(st: os.stat_result, state: StateFolder) -> LockClock:
     devices = devices_of_one_clock(state.path, state.root)
-    return LockClock(st.st_mtime_ns // _NS_PER_S & _MASK, st.st_mtime_ns % _NS_PER_S, devices)
+    return LockClock(*stored_time(st.st_mtime_ns), devices)
 
 
 def _take_flock(fd: int, state: StateFolder, deadline: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.ignore import IgnoreRules
 from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
 from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
-from bm_gitindex.index.stat import stat_data
+from bm_gitindex.index.stat import low32, stat_data
 from bm_gitindex.rules import Classifier, Skipped, SkipReason
 from bm_gitindex.worktree.walk import Listing, Scope, parents, walk
 
@@ -177,7 +177,7 @@ class Surveyor:
         return {
             path: folder.rstrip(b"/")
             for folder, paths in below.items()
-            if self._had_a_device_of_its_own(folder, paths, root_dev & 0xFFFF_FFFF)
+            if self._had_a_device_of_its_own(folder, paths, low32(root_dev))
             for path in paths
         }
 

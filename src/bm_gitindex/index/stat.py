@@ -86,6 +86,16 @@ class StatChange(Flag):
     MODE = auto()
 
 
+def low32(value: int) -> int:
+    """Return the part of a number that an index has room for."""
+    return value & _MASK
+
+
+def stored_time(time_ns: int) -> tuple[int, int]:
+    """Return a time as the index stores it: second, low 32 bits, and nanosecond."""
+    return time_ns // _NS_PER_S & _MASK, time_ns % _NS_PER_S
+
+
 def stored_size(size_bytes: int) -> int:
     """Return the size as the index stores it: the low 32 bits.
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
+from bm_gitindex.index.stat import stored_time
 from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.rules import Kind, Skipped
-from bm_gitindex.syncing.plan import stored_mtime
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_note
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Intake:
         if known is None or task.must_parse or (known.blob_id, known.is_note) != (reading.blob_id, _is_note(task)):
             change = self._upsert(record, reading)
             parsed_bytes = len(reading.data or b"")
-        elif known.mtime != stored_mtime(record.mtime_ns):
+        elif known.mtime != stored_time(record.mtime_ns):
             change = Refresh(record)
         return Taken(task, reading.stat, reading.blob_id, change), parsed_bytes
 

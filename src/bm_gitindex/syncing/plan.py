@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Entry, Tracking
 from bm_gitindex.index.moves import Lost
-from bm_gitindex.index.stat import MODE_REGULAR, StatData, stored_size
+from bm_gitindex.index.stat import MODE_REGULAR, StatData, stored_size, stored_time
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Survey
 
-_MASK = 0xFFFF_FFFF
-_NS_PER_S = 1_000_000_000
 _NEVER_SEEN = StatData(0, 0, 0, 0, 0, 0, MODE_REGULAR, 0, 0, 0)
 
 
@@ -128,7 +126,7 @@ class ReconcilePlanner:
         row = self._rows.get(path)
         if row is None:
             return None
-        return Known(row.blob_id, row.kind is Kind.NOTE, stored_mtime(row.mtime_ns))
+        return Known(row.blob_id, row.kind is Kind.NOTE, stored_time(row.mtime_ns))
 
     def unread_entry(self, path: bytes) -> Entry | None:
         """Return the entry for a file that could not be read: the row's id, and equal to nothing.
@@ -200,8 +198,3 @@ def _kind_of(entry: Entry, classifier: Classifier) -> Kind:
     if entry.tracking is Tracking.CONTENT:
         return classifier.kind(entry.path, 0)
     return Kind.STAT_ONLY if entry.tracking is Tracking.STAT else Kind.SAMPLE
-
-
-def stored_mtime(mtime_ns: int) -> tuple[int, int]:
-    """Return an mtime as the index stores it: second, low 32 bits, and nanosecond."""
-    return mtime_ns // _NS_PER_S & _MASK, mtime_ns % _NS_PER_S
