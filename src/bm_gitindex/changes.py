@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bm_gitindex.options import Options
+    from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
 
 
@@ -82,7 +83,8 @@ def status(
     with Tree(root) as tree:
         surveyor = Surveyor(tree, options, evidence)
         survey = surveyor.survey(Scope(tuple(paths)), lambda files: on_progress(Progress("looking", files, 0)))
-        changes = _Reader(tree, surveyor, evidence, survey).changes() if not survey.is_clean else []
+        reader = _Reader(tree, surveyor.classifier, evidence, survey, on_progress)
+        changes = reader.changes() if not survey.is_clean else []
     changes.sort(key=lambda change: change.path)
     skipped = sorted(survey.skipped, key=lambda skipped: skipped.path)
     return Status(root, tuple(changes), tuple(skipped), survey.counters, time.perf_counter() - started_s)
@@ -91,11 +93,19 @@ def status(
 class _Reader:
     """Reads the few files that stat could not settle."""
 
-    def __init__(self, tree: Tree, surveyor: Surveyor, evidence: Evidence, survey: Survey) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        classifier: Classifier,
+        evidence: Evidence,
+        survey: Survey,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
         self._tree = tree
-        self._classifier = surveyor.classifier
+        self._classifier = classifier
         self._evidence = evidence
         self._survey = survey
+        self._on_progress = on_progress
 
     def changes(self) -> list[Change]:
         survey, index = self._survey, self._evidence.index
@@ -138,6 +148,8 @@ class _Reader:
         except ReadError as error:
             self._survey.skipped.append(error.skipped)
             return None
-        self._survey.counters.files_read += kind is not Kind.STAT_ONLY
-        self._survey.counters.bytes_read += reading.bytes_read
+        counters = self._survey.counters
+        counters.files_read += kind is not Kind.STAT_ONLY
+        counters.bytes_read += reading.bytes_read
+        self._on_progress(Progress("reading", counters.files_read, counters.bytes_read))
         return reading

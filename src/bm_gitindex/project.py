@@ -75,11 +75,11 @@ class Project:
 
         return rehearse(self.root, self.state, self.options, self._request(paths, None))
 
-    def verify(self) -> Verification:
+    def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
         """Compare files, by their content, with index and database, and return what does not agree."""
         from bm_gitindex.verify import verify
 
-        return verify(self.root, self.state, self.options)
+        return verify(self.root, self.state, self.options, on_progress)
 
     def index(self) -> IndexSnapshot:
         """Return the index. Raises IndexDamagedError, IndexUnsupportedError and StateFolderError."""

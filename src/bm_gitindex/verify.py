@@ -23,9 +23,10 @@ from bm_gitindex.oracle.database import DamagedError, NeedsWriterError, open_dat
 from bm_gitindex.oracle.entries import ReadersDifferError, indexed_files
 from bm_gitindex.oracle.links import LinkTable
 from bm_gitindex.oracle.tree import TreeReader
+from bm_gitindex.progress import Progress, no_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from bm_gitindex.changes import Status
@@ -78,7 +79,9 @@ class Verification:
     seconds: float
 
 
-def verify(root: Path, state: StateFolder, options: Options) -> Verification:
+def verify(
+    root: Path, state: StateFolder, options: Options, on_progress: Callable[[Progress], None] = no_progress
+) -> Verification:
     """Compare files, by their content, with index and database, and return what does not agree. Nothing is written.
 
     Files and folders that cannot be looked at are passed over, as a sync does. Raises IndexUnsupportedError,
@@ -87,7 +90,7 @@ def verify(root: Path, state: StateFolder, options: Options) -> Verification:
     started_s = time.perf_counter()
     for _ in range(_ATTEMPTS):
         before = _marks(state)
-        check = _Check(root, state, options)
+        check = _Check(root, state, options, on_progress)
         check.run()
         # A sync that came in between explains whatever was found.
         if not check.mismatches or _marks(state) == before:
@@ -117,7 +120,9 @@ class _Stores(NamedTuple):
 class _Check:
     """One comparison of everything with everything."""
 
-    def __init__(self, root: Path, state: StateFolder, options: Options) -> None:
+    def __init__(
+        self, root: Path, state: StateFolder, options: Options, on_progress: Callable[[Progress], None]
+    ) -> None:
         self.mismatches: list[Mismatch] = []
         self.pending: set[bytes] = set()
         self.unreadable: frozenset[bytes] | set[bytes] = frozenset()
@@ -125,6 +130,7 @@ class _Check:
         self._root = root
         self._state = state
         self._options = options
+        self._on_progress = on_progress
         self._tree = TreeReader(root, options)
         self._compares_ns = trust_for(root, options).check_stat == "default"
         self._doubts: list[Mismatch] = []
@@ -244,6 +250,7 @@ class _Check:
                 self._doubt(found.path, "missed-file", "neither in the index nor reported as new")
                 continue
             self.files_checked += 1
+            self._on_progress(Progress("checking", self.files_checked, 0))
             if entry.blob_id != found.content_id:
                 ids = f"{entry.blob_id} in the index, {found.content_id} by the file"
                 self._doubt(found.path, "missed-edit", ids)

@@ -376,6 +376,27 @@ class TestCommandLine:
         assert b"\x1b[" not in on_terminal(NO_COLOR="1")
         assert b"\x1b[" not in in_process("status", cwd=synced.root).stdout
 
+    @pytest.mark.parametrize("command", ["sync", "status", "verify"])
+    def test_long_work_shows_progress_on_a_terminal_and_short_work_none(self, synced: Vault, command: str) -> None:
+        for number in range(30):
+            synced.write(f"many/{number}.md", "text\n")
+        script = (
+            "import sys\nfrom bm_gitindex.cli import main, output\n"
+            "output._PROGRESS_AFTER_S = output._PROGRESS_EVERY_S = float(sys.argv[1])\nsys.exit(main(sys.argv[2:]))"
+        )
+
+        def on_terminal(after_s: str) -> bytes:
+            controller, terminal = pty.openpty()
+            line = [sys.executable, "-c", script, after_s, command]
+            subprocess.run(line, cwd=synced.root, stdout=subprocess.DEVNULL, stderr=terminal, check=True)
+            os.write(terminal, b"$")
+            os.close(terminal)
+            with os.fdopen(controller, "rb") as screen:
+                return screen.read1(100_000)
+
+        assert re.search(rb"\r\x1b\[K(looking|reading|checking): \d+ files", on_terminal("0"))
+        assert on_terminal("1000") == b"$"
+
     def test_quick_commands_import_no_more_than_they_need(self, synced: Vault) -> None:
         script = (
             "import sys\nfrom bm_gitindex.cli import main\ncode = main(sys.argv[1:])\n"

@@ -8,6 +8,7 @@ from bm_gitindex.cli.output import (
     EXIT_DAMAGED,
     EXIT_MISMATCH,
     EXIT_UNREADABLE,
+    ProgressLine,
     Style,
     print_json,
     print_text,
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check that everything that is stored is true."""
-    verification = project_of(arguments).verify()
+    progress = ProgressLine(is_wanted=not arguments.quiet)
+    try:
+        verification = project_of(arguments).verify(progress)
+    finally:
+        progress.clear()
     if arguments.json:
         print_json(_as_json(verification))
     elif not arguments.quiet:
