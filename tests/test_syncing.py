@@ -946,6 +946,12 @@ class TestModesOfSync:
         report = vault.sync(paranoid=True)
         assert (report.counters.files_read, report.counts["unchanged"]) == (3, 3)
 
+    def test_paranoid_with_a_path_reads_that_path_alone(self, vault: Vault) -> None:
+        vault.settled_sync()
+        assert vault.sync("one.md", paranoid=True).counters.files_read == 1
+        vault.age_index()
+        assert vault.sync().counters.files_read == 0
+
     def test_paranoid_looks_at_every_row(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
         vault.execute("UPDATE entity SET blob_id = ? WHERE file_path = 'one.md'", "0" * 39 + "1")

@@ -91,6 +91,14 @@ def test_a_racy_entry_put_back_unread_is_not_blessed() -> None:
     assert is_smudged(encoded(draft)[b"f"])
 
 
+def test_the_last_word_on_a_path_is_the_one_that_counts() -> None:
+    known = entry(b"f", **OLD)
+    draft = draft_of(known)
+    draft.drop(b"f")
+    draft.put(b"f", known.stat, known.blob_id, Tracking.CONTENT)
+    assert encoded(draft)[b"f"] == known
+
+
 def test_length_counts_what_the_new_index_will_hold() -> None:
     draft = draft_of(entry(b"a"), entry(b"b"))
     assert draft.entry_count == 2

@@ -74,7 +74,9 @@ class Draft:
         record = encode_entry(entry)
         if entry.path in self._index and encode_entry(self._index[entry.path]) == record:
             self._confirmed.add(entry.path)
+            self._changes.pop(entry.path, None)
         else:
+            self._confirmed.discard(entry.path)
             self._changes[entry.path] = record
 
     def _smudge_change(self, path: bytes) -> None:

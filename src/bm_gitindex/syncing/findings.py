@@ -87,8 +87,8 @@ def look(run: Run) -> Findings:
         and project.index_trailer == snapshot.index.trailer
     )
     is_alike = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
-    # A paranoid run trusts the tie no more than the stat data: every row is looked at.
-    is_match = is_alike and not run.request.paranoid
+    # A paranoid run over the whole project trusts the tie no more than the stat data: every row is looked at.
+    is_match = is_alike and (not run.request.paranoid or bool(run.request.paths))
     if is_tied and not is_alike:
         run.notices.append("notes are parsed anew where the parser or the options have changed")
     elif not is_tied and snapshot.exists and not run.notices:
