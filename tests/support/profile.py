@@ -1,0 +1,26 @@
+"""How far the tests go: a sample, which runs everywhere in minutes, or all of it.
+
+With `BM_GITINDEX_NIGHTLY=1` in the environment every kill point, every interleaving and every byte is tried; that takes
+hours. docs/guarantees.md says what such a run reached.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NIGHTLY = os.environ.get("BM_GITINDEX_NIGHTLY", "") not in {"", "0"}
+
+Case = TypeVar("Case")
+
+
+def sample(cases: Sequence[Case], count: int) -> Sequence[Case]:
+    """Return all cases by night, else `count` of them, spread evenly, the first and the last among them."""
+    if NIGHTLY or count >= len(cases):
+        return cases
+    if count == 1:
+        return cases[:1]
+    return [cases[position * (len(cases) - 1) // (count - 1)] for position in range(count)]
