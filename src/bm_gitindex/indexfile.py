@@ -43,13 +43,22 @@ def read_index(state: StateFolder) -> IndexSnapshot:
     except OSError as error:
         raise StateFolderError(f"cannot read {state.index}: {error.strerror}") from error
     try:
-        index = decode(data)
+        return snapshot_of(data, timestamp_s, _read_owner(state))
     except IndexDamagedError as error:
         advice = "`bm-gitindex sync` keeps it aside and builds a new one from the files"
         raise IndexDamagedError(f"{state.index} is damaged: {error}; {advice}") from error
     except IndexUnsupportedError as error:
         raise IndexUnsupportedError(f"{state.index}: {error}") from error
-    is_ours = index.is_checked and _read_owner(state) == owner_text(index.trailer)
+
+
+def snapshot_of(data: bytes, timestamp_s: int, owner: bytes) -> IndexSnapshot:
+    """Return the index that a file of these bytes holds, and what it is worth.
+
+    `timestamp_s` is the second of the file's mtime, low 32 bits; `owner` is what `index.own` says. Raises
+    IndexDamagedError and IndexUnsupportedError.
+    """
+    index = decode(data)
+    is_ours = index.is_checked and owner == owner_text(index.trailer)
     return IndexSnapshot(index, Baseline(timestamp_s, is_trusted=is_ours), exists=True)
 
 

@@ -94,6 +94,10 @@ class ProjectState:
     entries_at_full_sync: int
     deleted_since_full_sync: int
 
+    def is_tied_to(self, trailer: bytes) -> bool:
+        """Return whether these entities are what the index of this trailer says, to the last commit."""
+        return self.tie_closed and self.index_trailer == trailer
+
 
 @dataclass(frozen=True, slots=True)
 class SyncRun:

@@ -46,6 +46,10 @@ class Baseline(NamedTuple):
         """Return the same index as one that proves nothing."""
         return self._replace(is_trusted=False)
 
+    def seen_at(self, clock: LockClock) -> Baseline:
+        """Return what the index is worth in a run that began at t0: nothing, if the clock was set back since."""
+        return self.distrusted() if clock.is_before(self) else self
+
 
 class LockClock(NamedTuple):
     """t0: the file system's time at the start of a run that writes, and the devices that go by the same clock."""

@@ -80,12 +80,7 @@ def look(run: Run) -> Findings:
     """
     snapshot = _read_index(run)
     project = _read_project_state(run)
-    is_tied = (
-        project is not None
-        and project.tie_closed
-        and snapshot.exists
-        and project.index_trailer == snapshot.index.trailer
-    )
+    is_tied = project is not None and snapshot.exists and project.is_tied_to(snapshot.index.trailer)
     is_alike = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
     # A paranoid run over the whole project trusts the tie no more than the stat data: every row is looked at.
     is_match = is_alike and (not run.request.paranoid or bool(run.request.paths))
@@ -93,9 +88,7 @@ def look(run: Run) -> Findings:
         run.notices.append("notes are parsed anew where the parser or the options have changed")
     elif not is_tied and snapshot.exists and not run.notices:
         run.notices.append("index and database do not belong together: both are compared with the files")
-    baseline = snapshot.baseline
-    if run.lock.clock.is_before(baseline):
-        baseline = baseline.distrusted()
+    baseline = snapshot.baseline.seen_at(run.lock.clock)
     proven_by_stat = baseline.distrusted() if run.request.paranoid else baseline
     evidence = Evidence(snapshot.index, proven_by_stat, trust_for(run.root, run.options))
     scope = Scope(run.request.paths if is_match else ())

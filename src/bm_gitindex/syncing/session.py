@@ -127,7 +127,7 @@ def _completed(report: SyncReport, run: Run, findings: Findings, started_s: floa
 def _is_tied(state: StateFolder) -> bool:
     try:
         project = read_project_state(state.database)
-        return project is not None and project.tie_closed and project.index_trailer == read_index(state).index.trailer
+        return project is not None and project.is_tied_to(read_index(state).index.trailer)
     except BmGitIndexError:
         return False
 
