@@ -131,9 +131,13 @@ class _OpenFile:
         return Reading(self.before, content_id, data, bytes_read)
 
     def _check_unchanged(self) -> None:
-        after = os.fstat(self._fd)
-        if _version(after) != _version(self.before):
+        if not is_same_version(self.before, os.fstat(self._fd)):
             raise ReadError(Skipped(self._path, SkipReason.UNSTABLE))
+
+
+def is_same_version(before: os.stat_result, after: os.stat_result) -> bool:
+    """Return whether nothing was done to an open file between two looks at it, as far as its stat tells."""
+    return _version(before) == _version(after)
 
 
 def _version(st: os.stat_result) -> tuple[int, ...]:
