@@ -65,6 +65,7 @@ def test_a_module_has_one_layer() -> None:
         ("entities.tie", "def f():\n    import sqlalchemy.ext", "imports sqlalchemy"),
         ("entities.records", "import aiosqlite", "imports aiosqlite"),
         ("syncing", "import basic_memory.config", "imports basic_memory"),
+        ("oracle.tree", "from bm_gitindex.worktree import walk", "shares with a sync what it is to judge"),
         ("brand_new", "", "brand_new: not in a layer yet; give it one in LAYERS"),
     ],
 )

@@ -31,6 +31,12 @@ IMPURE = frozenset({"os", "io", "pathlib", "asyncio", "socket", "subprocess", "s
 DATABASE = frozenset({"sqlalchemy", "alembic", "aiosqlite"})
 WITHOUT_DATABASE = frozenset({"entities.records", "entities.tie"})
 """What a run asks before it knows whether it has anything to store."""
+ORACLE_MAY_USE = (
+    *("errors", "options", "progress", "notes.*", "rules", "ignore"),
+    *("index.entry", "entities.tie", "oracle.*"),
+)
+"""What `verify` has in common with a sync: what a note says and which files count, and no listing of the tree, no
+comparison of stats, no reader of the index, and no query."""
 MARK = "# layers: types only"
 """At the end of an import line below `if TYPE_CHECKING`: a type from a higher layer, named and not used."""
 
@@ -67,6 +73,9 @@ def _import_problems(module: str, layer: int, used: Import) -> Iterator[str]:
     top = used.name.partition(".")[0]
     if top == PACKAGE:
         target = used.name.removeprefix(PACKAGE).removeprefix(".")
+        is_oracle = module == "oracle" or module.startswith("oracle.")
+        if is_oracle and not any(fnmatchcase(target, pattern) for pattern in ORACLE_MAY_USE):
+            yield f"imports {used.name}, and so shares with a sync what it is to judge"
         target_layer = layer_of(target)
         if target_layer is not None and target_layer > layer and not used.is_marked:
             yield f"imports {used.name} upwards, from layer {layer} to {target_layer}"
