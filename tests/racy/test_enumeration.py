@@ -48,7 +48,7 @@ SETTINGS = {
 def depth_of(setting: Setting) -> int:
     if NIGHTLY:
         return 7 if setting in {LOCAL, NETWORK} else 5
-    return 4 if setting == LOCAL else 3
+    return 3
 
 
 def enumerated(setting: Setting, depth: int, steps: str = "") -> Findings:
