@@ -62,8 +62,11 @@ def test_a_folder_that_holds_one_of_our_files_is_ours(root: Path, ours: str) -> 
     StateFolder(root).ensure()
 
 
-def test_an_empty_folder_is_taken(root: Path) -> None:
+@pytest.mark.parametrize("left", [[], [".gitignore"], ["index.lock", "index.new"]])
+def test_a_folder_that_holds_nothing_of_anybodys_is_taken(root: Path, left: list[str]) -> None:
     (root / ".basic-memory").mkdir()
+    for name in left:
+        (root / ".basic-memory" / name).touch()
     StateFolder(root).ensure()
 
 

@@ -1,18 +1,16 @@
-"""The right to write: who has it, since when, and how a new index takes the old one's place.
+"""How a new index takes the old one's place, and how git is told that one is under way.
 
-`flock` on the permanent `lock` file decides who writes, and dies with its holder. `index.lock` is git's own convention
-(api-lockfile): created exclusively, written, and renamed over the index, so that git and we respect each other. Ours is
-a second name of `index.new`: a left-over `index.lock` that is the same file is ours, and any other is git's.
+`writerlock` decides who writes. `index.lock` is git's own convention (api-lockfile): created exclusively, written, and
+renamed over the index, so that git and we respect each other. Ours is a second name of `index.new`: a left-over
+`index.lock` that is the same file is ours, and any other is git's.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bm_gitindex.errors import LockHeldError, StateWriteError
@@ -22,40 +20,59 @@ from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.indexfile import owner_text
 from bm_gitindex.statefolder import sync_folder, write_all, write_file
+from bm_gitindex.writerlock import RETRY_S, hold_writer_lock, write_errors_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from bm_gitindex.statefolder import StateFolder
+    from bm_gitindex.writerlock import WriterLock
 
 _FILE_MODE = 0o600
-_RETRY_S = 0.05
-_HOLDER_BYTES = 512
-_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_INODE_FIELD = "index.lock"
 _CREATE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class IndexLock:
     """Held from before the first file is looked at until the new index is in place."""
 
-    def __init__(self, state: StateFolder, clock: LockClock) -> None:
-        """Made by `lock_index` alone."""
+    def __init__(self, state: StateFolder, clock: LockClock, writer: WriterLock, ours: os.stat_result) -> None:
+        """Made by `lock_index` alone; `ours` is the stat of our `index.lock`."""
         self.clock = clock
         """t0: the file system's time when the lock was taken."""
         self._state = state
+        self._writer = writer
+        self._ours = ours
+
+    def check(self) -> None:
+        """Raise StateWriteError where somebody has taken the lock away, so that another process may be writing."""
+        state = self._state
+        if not self._writer.is_seen_by_others():
+            raise _taken_away(state.lock)
+        try:
+            is_ours = os.path.samestat(os.lstat(state.index_lock), self._ours)
+        except OSError:
+            is_ours = False
+        if not is_ours:
+            raise _taken_away(state.index_lock)
 
     def commit(self, data: bytes) -> None:
         """Replace the index by these bytes, durably. Raises StateWriteError."""
         state = self._state
-        with _write_errors_named(state.index):
+        self.check()
+        with write_errors_named(state.index):
             write_file(state.index_owner, owner_text(data[-ID_LENGTH:]))
             fd = os.open(state.index_lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
+                if not os.path.samestat(os.fstat(fd), self._ours):
+                    raise _taken_away(state.index_lock)
                 write_all(fd, data)
                 os.fsync(fd)
             finally:
                 os.close(fd)
+            self.check()
             state.index_lock.rename(state.index)
         try:
             sync_folder(state.path)
@@ -70,24 +87,21 @@ def lock_index(state: StateFolder, wait_s: float, command: str) -> Iterator[Inde
     Raises LockHeldError, naming the holder, and StateWriteError where the lock cannot be written.
     """
     deadline = time.monotonic() + wait_s
-    with _write_errors_named(state.lock):
-        fd = os.open(state.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE)
-    try:
-        _take_flock(fd, state, deadline)
-        with _write_errors_named(state.index_lock):
-            _remove_ours(fd, state)
-            _write_holder(fd, command)
+    with hold_writer_lock(state, deadline) as writer:
+        with write_errors_named(state.index_lock):
+            _remove_ours(writer, state)
+            writer.write_holder(command)
             st = _create(state.index_new)
         try:
-            _publish(fd, state, deadline)
-            yield IndexLock(state, _clock(st, state))
+            ours = _publish(writer, state, st, command, deadline)
+            yield IndexLock(state, _clock(st, state), writer, ours)
         finally:
-            # What is left over is known to be ours by the next run: no reason to fail one that is done.
-            with suppress(OSError):
-                _remove_ours(fd, state)
-                _write_holder(fd, command)
-    finally:
-        os.close(fd)
+            # What is left over is known to be ours by the next run: no reason to fail one that is done. And where the
+            # lock was taken away, what is there now may be another's.
+            if writer.is_seen_by_others():
+                with suppress(OSError):
+                    _remove_ours(writer, state)
+                    writer.write_holder(command)
 
 
 def set_aside(path: Path) -> Path:
@@ -98,7 +112,7 @@ def set_aside(path: Path) -> Path:
     number = 1
     while (target := path.with_name(f"{path.name}.corrupt-{number}")).exists():
         number += 1
-    with _write_errors_named(path):
+    with write_errors_named(path):
         path.rename(target)
     return target
 
@@ -106,20 +120,6 @@ def set_aside(path: Path) -> Path:
 def _clock(st: os.stat_result, state: StateFolder) -> LockClock:
     devices = devices_of_one_clock(state.path, state.root)
     return LockClock(*stored_time(st.st_mtime_ns), devices)
-
-
-def _take_flock(fd: int, state: StateFolder, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise StateWriteError(f"cannot lock {state.lock}: {error.strerror}") from error
-            if time.monotonic() >= deadline:
-                raise LockHeldError(f"{state.path} is in use by {_holder(fd)}") from error
-            time.sleep(_RETRY_S)
-        else:
-            return
 
 
 def _create(path: Path) -> os.stat_result:
@@ -130,25 +130,25 @@ def _create(path: Path) -> os.stat_result:
         os.close(fd)
 
 
-def _publish(fd: int, state: StateFolder, deadline: float) -> None:
-    """Give `index.new` its second name, `index.lock`, once nobody else has it."""
+def _publish(
+    writer: WriterLock, state: StateFolder, new: os.stat_result, command: str, deadline: float
+) -> os.stat_result:
+    """Give `index.new` its second name, `index.lock`, once nobody else has it; return the stat of that."""
     while True:
         try:
-            _link(fd, state)
+            return _link(writer, state, new, command)
         except FileExistsError as error:
             if time.monotonic() >= deadline:
                 raise LockHeldError(
                     f"{state.index_lock} exists: git, or another program, is writing the index; "
                     "remove the file if none is"
                 ) from error
-            time.sleep(_RETRY_S)
+            time.sleep(RETRY_S)
         except OSError as error:
             raise StateWriteError(f"cannot create {state.index_lock}: {error.strerror}") from error
-        else:
-            return
 
 
-def _link(fd: int, state: StateFolder) -> None:
+def _link(writer: WriterLock, state: StateFolder, new: os.stat_result, command: str) -> os.stat_result:
     try:
         os.link(state.index_new, state.index_lock)
     except FileExistsError:
@@ -158,23 +158,25 @@ def _link(fd: int, state: StateFolder) -> None:
             raise
         # The next best thing where a file has one name only: the lock file says which inode is ours.
         st = _create(state.index_lock)
-        os.pwrite(fd, _padded(_read_fields(fd) | {"index.lock": str(st.st_ino)}), 0)
+        writer.write_holder(command, **{_INODE_FIELD: str(st.st_ino)})
+        return st
+    return new
 
 
-def _remove_ours(fd: int, state: StateFolder) -> None:
+def _remove_ours(writer: WriterLock, state: StateFolder) -> None:
     """Remove `index.lock` if it is ours, and `index.new`. Raises OSError.
 
-    At the start of a run that is what one which was killed has left: it held the flock that is ours now.
+    At the start of a run that is what one which was killed has left: it held the lock that is ours now.
     """
     with suppress(FileNotFoundError):
-        if _is_ours(fd, state):
+        if _is_ours(writer, state):
             state.index_lock.unlink()
     state.index_new.unlink(missing_ok=True)
 
 
-def _is_ours(fd: int, state: StateFolder) -> bool:
+def _is_ours(writer: WriterLock, state: StateFolder) -> bool:
     lock_st = os.lstat(state.index_lock)
-    if _read_fields(fd).get("index.lock") == str(lock_st.st_ino):
+    if writer.fields().get(_INODE_FIELD) == str(lock_st.st_ino):
         return True
     try:
         return os.path.samestat(lock_st, os.lstat(state.index_new))
@@ -182,41 +184,5 @@ def _is_ours(fd: int, state: StateFolder) -> bool:
         return False
 
 
-def _write_holder(fd: int, command: str) -> None:
-    """Write down who holds the lock. Of one length always, so that a full disk cannot leave half of it."""
-    fields = {
-        "pid": str(os.getpid()),
-        "host": os.uname().nodename,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-    }
-    os.pwrite(fd, _padded(fields), 0)
-
-
-def _padded(fields: dict[str, str]) -> bytes:
-    command = fields.get("command", "").encode("utf-8", "replace")[:200].decode("utf-8", "ignore")
-    lines = [f"{name}: {' '.join(value.split())[:100]}" for name, value in fields.items() if name != "command"]
-    text = "\n".join([*lines, f"command: {' '.join(command.split())}", ""])
-    return text.encode("utf-8", "replace").ljust(_HOLDER_BYTES)
-
-
-def _read_fields(fd: int) -> dict[str, str]:
-    text = os.pread(fd, _HOLDER_BYTES, 0).decode("utf-8", "replace")
-    pairs = (line.partition(": ") for line in text.splitlines())
-    return {name: value.strip() for name, separator, value in pairs if separator}
-
-
-def _holder(fd: int) -> str:
-    fields = _read_fields(fd)
-    if "pid" not in fields:
-        return "another process"
-    return f"process {fields['pid']} on {fields.get('host')} ({fields.get('command')}, since {fields.get('started')})"
-
-
-@contextmanager
-def _write_errors_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StateWriteError(f"cannot write {path}: {reason}; what was stored before is unchanged") from error
+def _taken_away(path: Path) -> StateWriteError:
+    return StateWriteError(f"{path} was deleted or replaced during the run, which ends here; sync once more")

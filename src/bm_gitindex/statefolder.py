@@ -16,6 +16,7 @@ CONFIG_NAME = "config.toml"
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+_ANYONES = frozenset({".gitignore", "index.lock"})
 _OURS = frozenset({"index", "index.own", "lock", "entities.db", CONFIG_NAME})
 
 
@@ -64,7 +65,7 @@ class StateFolder:
             names = set(os.listdir(self.path))
         except OSError as error:
             raise StateFolderError(f"cannot read the state folder {self.path}: {error.strerror}") from error
-        foreign = {name for name in names if name != ".gitignore" and not name.endswith(".new")}
+        foreign = {name for name in names if name not in _ANYONES and not name.endswith(".new")}
         if foreign and not foreign & _OURS:
             raise StateFolderError(
                 f"{self.path} belongs to another program (it holds {min(foreign)!r} and no index); "

@@ -44,13 +44,14 @@ class Run:
     stop: Event = field(default_factory=Event)
     """Set by whoever wants the run to end at the next place where that is safe."""
 
-    def check_stop(self) -> None:
-        """Raise CancelledError where the run is to end."""
+    def check_may_go_on(self) -> None:
+        """Raise CancelledError where the run is to end, and StateWriteError where its lock was taken away."""
         if self.stop.is_set():
             # Imported here: nothing sets it but an event loop, which is then there.
             from asyncio import CancelledError
 
             raise CancelledError
+        self.lock.check()
 
 
 @dataclass(frozen=True, slots=True)

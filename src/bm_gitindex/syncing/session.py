@@ -100,6 +100,7 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
     from bm_gitindex.entities.store import open_store
     from bm_gitindex.syncing.storing import Storing
 
+    run.lock.check()
     try:
         async with open_store(run.state.database) as store:
             await Storing(run, findings, store, report).store()

@@ -74,6 +74,8 @@ class Storing:
         gone = self._gone(plan, renames)
         self._check_safety(project, plan, len(gone))
 
+        # By now the database is open: it is the one that belongs to the lock, and not one that has replaced it.
+        self._run.check_may_go_on()
         await self._store.open_tie()
         await self._apply_absences(plan, gone)
         await self._apply_renames(renames)
@@ -165,8 +167,8 @@ class Storing:
         async with aclosing(self._batches(tasks)) as batches:
             async for batch in batches:
                 await self._store_batch(batch, renamed)
-                self._run.check_stop()
-        self._run.check_stop()  # there may have been no batch, because of it
+                self._run.check_may_go_on()
+        self._run.check_may_go_on()  # there may have been no batch, because of it
         self._report.files_parsed += self._intake.files_parsed
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
@@ -220,6 +222,7 @@ class Storing:
     async def _finish(self, project: ProjectState, deletions: int) -> None:
         """Tie the database to the index to come, and put that into place."""
         data = await in_thread(self._draft.encode)
+        self._run.lock.check()
         is_full = self._findings.scope.is_whole
         # What the user has confirmed is not counted against the next run.
         is_baseline = is_full or self._run.request.allow_mass_delete
