@@ -96,6 +96,20 @@ def test_a_first_run_that_failed_on_a_full_disk_can_be_repeated(root: Path, monk
     StateFolder(root).ensure()
 
 
+def test_two_first_runs_at_once_do_not_get_in_each_others_way(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.replace
+
+    def overtaken(self: Path, target: Path) -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", real)
+            StateFolder(root).ensure()
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    StateFolder(root).ensure()
+    assert (root / ".basic-memory/.gitignore").read_bytes() == b"*\n"
+
+
 @pytest.mark.parametrize("inside", ["notes", "a/b", ".basic-memory/x", ".", "../root/state"])
 def test_a_state_dir_among_the_users_files_is_refused(root: Path, inside: str) -> None:
     with pytest.raises(StateFolderError, match="inside the project"):

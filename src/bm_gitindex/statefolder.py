@@ -44,11 +44,19 @@ class StateFolder:
         self.check()
         try:
             self.path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-            ignore_file = self.path / ".gitignore"
-            if not ignore_file.exists():
-                write_file(ignore_file, b"*\n")
+            self._hide_from_git()
         except OSError as error:
             raise StateFolderError(f"cannot create the state folder {self.path}: {error.strerror}") from error
+
+    def _hide_from_git(self) -> None:
+        ignore_file = self.path / ".gitignore"
+        if not ignore_file.exists():
+            try:
+                write_file(ignore_file, b"*\n")
+            except FileNotFoundError:
+                # Two first runs at once, before either has a lock: the other one was quicker to rename it.
+                if not ignore_file.exists():
+                    raise
 
     def check(self) -> None:
         """Raise StateFolderError where the path is taken by something that this program did not make."""
