@@ -88,13 +88,13 @@ def lock_index(state: StateFolder, wait_s: float, command: str) -> Iterator[Inde
     """
     deadline = time.monotonic() + wait_s
     with hold_writer_lock(state, deadline) as writer:
-        with write_errors_named(state.index_lock):
-            _remove_ours(writer, state)
-            writer.write_holder(command)
-            st = _create(state.index_new)
         try:
-            ours = _publish(writer, state, st, command, deadline)
-            yield IndexLock(state, _clock(st, state), writer, ours)
+            with write_errors_named(state.index_lock):
+                _remove_ours(writer, state)
+                writer.write_holder(command)
+                new = _create(state.index_new)
+            ours = _publish(writer, state, new, command, deadline)
+            yield IndexLock(state, _clock(new, state), writer, ours)
         finally:
             # What is left over is known to be ours by the next run: no reason to fail one that is done. And where the
             # lock was taken away, what is there now may be another's.

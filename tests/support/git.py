@@ -47,22 +47,31 @@ class Git:
     def run(self, *args: str | bytes, stdin: bytes = b"", **config: Any) -> subprocess.CompletedProcess[bytes]:
         """Run git; an underscore in a configuration name stands for a dot (`index_threads=3`)."""
         settings = [part for name, value in config.items() for part in ("-c", f"{name.replace('_', '.')}={value}")]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        environment |= {
-            "GIT_INDEX_FILE": str(self.index),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "LC_ALL": "C",
-        }
         return subprocess.run(
-            ["git", f"--git-dir={self._git_folder}", f"--work-tree={self.worktree}", *settings, *args],
+            self._command(*settings, *args),
             cwd=self.worktree,
-            env=environment,
+            env=self._environment(),
             input=stdin,
             capture_output=True,
             check=False,
             timeout=60,
         )
+
+    def popen(self, *args: str) -> subprocess.Popen[bytes]:
+        """Start git, which goes on while its standard input is open."""
+        return subprocess.Popen(self._command(*args), cwd=self.worktree, env=self._environment(), stdin=subprocess.PIPE)
+
+    def _command(self, *args: str | bytes) -> list[str | bytes]:
+        return ["git", f"--git-dir={self._git_folder}", f"--work-tree={self.worktree}", *args]
+
+    def _environment(self) -> dict[str, str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        return environment | {
+            "GIT_INDEX_FILE": str(self.index),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "LC_ALL": "C",
+        }
 
     def __call__(self, *args: str | bytes, stdin: bytes = b"", **config: Any) -> bytes:
         """Return what git prints; it must succeed without a word on stderr."""

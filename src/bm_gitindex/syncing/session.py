@@ -10,20 +10,23 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, status
 from bm_gitindex.entities.tie import read_project_state
-from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError
+from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError, LockHeldError
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.syncing.cancellation import in_thread, to_end
 from bm_gitindex.syncing.findings import Findings, Run, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
 from bm_gitindex.worktree.tree import Tree
+from bm_gitindex.writerlock import RETRY_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from bm_gitindex.options import Options
@@ -39,7 +42,9 @@ async def sync(root: Path, state: StateFolder, options: Options, request: SyncRe
     started_s = time.perf_counter()
     with ExitStack() as stack:
         try:
-            run = await in_thread(lambda: stack.enter_context(_started(root, state, options, request)))
+            run = await _start(
+                stack, lambda: _started(root, state, options, replace(request, wait_s=0)), request.wait_s
+            )
             findings = await in_thread(lambda: look(run))
             report = SyncReport(root)
             if findings.is_settled:
@@ -89,6 +94,25 @@ def _started(root: Path, state: StateFolder, options: Options, request: SyncRequ
     state.ensure()
     with lock_index(state, request.wait_s, request.command) as lock, Tree(root) as tree:
         yield Run(root, state, options, request, lock, tree)
+
+
+async def _start(stack: ExitStack, started: Callable[[], AbstractContextManager[Run]], wait_s: float) -> Run:
+    """Enter a run as soon as the lock is free.
+
+    The waiting is done here and not in a thread, since an event loop has few of them: syncs that wait would keep all
+    of them from the one that works. And a waiting sync can be cancelled at once.
+    """
+    # Imported here: `sync_blocking` shares this module, and often needs no event loop.
+    import asyncio
+
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return await in_thread(lambda: stack.enter_context(started()))
+        except LockHeldError:
+            if time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(RETRY_S)
 
 
 async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
