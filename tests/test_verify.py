@@ -564,6 +564,33 @@ def test_a_sync_that_comes_in_between_explains_what_was_found(vault: Vault, monk
     assert next(edits, None) is None
 
 
+@pytest.mark.parametrize("name", ["new.md", "one.md"])
+def test_a_file_that_comes_or_goes_under_way_is_no_mismatch(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """There while the files are listed, and not when `status` is asked; or the other way round."""
+    real = TreeReader.files
+    file, aside = vault.root / name, vault.root.parent / "aside"
+    looks = []
+
+    def interrupted(self: TreeReader) -> Iterator[Any]:
+        looks.append(self)
+        if len(looks) > 1:
+            yield from real(self)
+        elif file.exists():
+            file.rename(aside)
+            yield from real(self)
+            aside.rename(file)
+        else:
+            vault.write(name)
+            yield from real(self)
+            file.unlink()
+
+    monkeypatch.setattr(TreeReader, "files", interrupted)
+    assert_clean(vault.project.verify(), 4)
+    assert len(looks) == 2
+
+
 def test_a_vault_that_never_comes_to_rest_is_judged_as_it_is(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     real = TreeReader.files
     attempts = []

@@ -88,13 +88,16 @@ def verify(
     SchemaUnsupportedError, StateFolderError, and LockHeldError where a foreign program keeps the database locked.
     """
     started_s = time.perf_counter()
+    doubted: set[tuple[bytes, str]] = set()
     for _ in range(_ATTEMPTS):
         before = _marks(state)
         check = _Check(root, state, options, on_progress)
         check.run()
-        # A sync that came in between explains whatever was found.
-        if not check.mismatches or _marks(state) == before:
+        # A sync that came in between explains whatever was found, and a file that came and went while it was looked
+        # for explains what was found of it: that has to be found twice.
+        if not check.mismatches or (_marks(state) == before and check.doubted == doubted):
             break
+        doubted = check.doubted
     mismatches = tuple(sorted(check.mismatches, key=lambda mismatch: (mismatch.path, mismatch.kind)))
     return Verification(
         ok=not mismatches,
@@ -124,6 +127,8 @@ class _Check:
         self, root: Path, state: StateFolder, options: Options, on_progress: Callable[[Progress], None]
     ) -> None:
         self.mismatches: list[Mismatch] = []
+        self.doubted: set[tuple[bytes, str]] = set()
+        """Path and kind of the mismatches that are with the files."""
         self.pending: set[bytes] = set()
         self.unreadable: frozenset[bytes] | set[bytes] = frozenset()
         self.files_checked = 0
@@ -294,6 +299,7 @@ class _Check:
             is_explained = doubt.path in changed or _is_within(doubt.path, unread)
             if not is_explained and (doubt.path, doubt.kind) not in found:
                 self.mismatches.append(doubt)
+                self.doubted.add((doubt.path, doubt.kind))
 
     def _add(self, path: bytes, kind: str, detail: str) -> None:
         self.mismatches.append(Mismatch(path, kind, detail))
