@@ -45,7 +45,7 @@ def overlaps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Whatever was done by a second writer in this process while there was a first."""
     found: list[str] = []
     writing = threading.Lock()
-    real = session.lock_index
+    real = vars(session)["lock_index"]
 
     @contextmanager
     def watched(state: StateFolder, wait_s: float, command: str) -> Iterator[IndexLock]:

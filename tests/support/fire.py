@@ -145,14 +145,14 @@ class Fire:
 
         if not self._settings.has_locks:
             fcntl.flock = lambda fd, operation: None
-        real = session.lock_index
+        real = vars(session)["lock_index"]
 
         @contextmanager
         def watched(*arguments: Any) -> Iterator[Any]:
             with real(*arguments) as lock, self._watch():
                 yield lock
 
-        session.lock_index = watched
+        vars(session)["lock_index"] = watched
 
     @contextmanager
     def _watch(self) -> Iterator[None]:
