@@ -187,13 +187,21 @@ def test_a_small_file_is_replaced_whole_and_private(root: Path) -> None:
     assert os.listdir(root) == ["f"]
 
 
-def test_a_small_file_is_not_written_through_a_link(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["f", "f.new"])
+@pytest.mark.parametrize("make", ["symlink_to", "hardlink_to", "pipe"])
+def test_a_small_file_is_not_written_through_what_stands_in_its_place(
+    root: Path, tmp_path: Path, name: str, make: str
+) -> None:
     target = tmp_path / "target"
     target.write_bytes(b"untouched")
-    (root / "f.new").symlink_to(target)
-    with pytest.raises(OSError, match="f"):
-        write_file(root / "f", b"x")
+    if make == "pipe":
+        os.mkfifo(root / name)
+    else:
+        getattr(root / name, make)(target)
+    write_file(root / "f", b"x")
     assert target.read_bytes() == b"untouched"
+    assert (root / "f").read_bytes() == b"x"
+    assert os.listdir(root) == ["f"]
 
 
 # --- the machine -----------------------------------------------------------------------------------------------------

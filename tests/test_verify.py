@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bm_gitindex import Options
+from bm_gitindex import verify as verifying
 from bm_gitindex.errors import IndexUnsupportedError, LockHeldError, SchemaUnsupportedError, StateFolderError
 from bm_gitindex.index import codec
 from bm_gitindex.index.entry import Tracking
@@ -22,7 +23,7 @@ from bm_gitindex.options import NoteBounds
 from bm_gitindex.oracle import database as oracle_database
 from bm_gitindex.oracle.tree import TreeReader
 from bm_gitindex.survey import Surveyor
-from support.faults import deny_file, deny_folder
+from support.faults import DENIED, deny_file, deny_folder, raising
 from support.values import extension, header, sealed
 from support.vault import Vault, never_young
 
@@ -903,10 +904,7 @@ def test_a_change_that_a_crash_has_left_half_done(vault: Vault, tmp_path: Path) 
 
 
 def test_an_index_that_vanishes_under_way(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(verifying, "open_state_file", raising(DENIED))
     with pytest.raises(StateFolderError, match="Permission denied"):
         vault.project.verify()
 

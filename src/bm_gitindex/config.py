@@ -118,7 +118,7 @@ def _edit(root: Path, name: str, change: Callable[[MutableMapping[str, Any], str
 
     path = config_path(root)
     try:
-        document = tomlkit.parse(path.read_text("utf-8")) if path.exists() else tomlkit.document()
+        document = tomlkit.parse(_text(path))
         *tables, key = name.split(".")
         change(document.setdefault(tables[0], tomlkit.table()) if tables else document, key)
         write_file(path, tomlkit.dumps(document).encode())
@@ -126,6 +126,15 @@ def _edit(root: Path, name: str, change: Callable[[MutableMapping[str, Any], str
         raise StateWriteError(f"cannot write {path}: {error.strerror}") from error
     except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: {name} cannot be changed: {error}") from error
+
+
+def _text(path: Path) -> str:
+    """Return the text of the configuration file, none where there is no file. Raises OSError and ValueError."""
+    try:
+        with open_state_file(path) as file:
+            return file.read().decode()
+    except FileNotFoundError:
+        return ""
 
 
 def _names(of: type[Options | NoteBounds]) -> list[str]:

@@ -19,7 +19,7 @@ from bm_gitindex.index.compare import LockClock
 from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.indexfile import owner_text
-from bm_gitindex.statefolder import sync_folder, write_all, write_file
+from bm_gitindex.statefolder import restrict, sync_folder, write_all, write_file
 from bm_gitindex.writerlock import RETRY_S, hold_writer_lock, write_errors_named
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def _clock(st: os.stat_result, state: StateFolder) -> LockClock:
 def _create(path: Path) -> os.stat_result:
     fd = os.open(path, _CREATE_FLAGS, _FILE_MODE)
     try:
+        restrict(fd)
         return os.fstat(fd)
     finally:
         os.close(fd)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,10 @@ CONFIG_NAME = "config.toml"
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _ANYONES = frozenset({".gitignore", "index.lock"})
-_OURS = frozenset({"index", "index.own", "lock", "entities.db", CONFIG_NAME})
+_OURS_ALONE = frozenset({"index.own", "lock", "entities.db"})
+_OURS = _OURS_ALONE | {"index", CONFIG_NAME}
+"""A folder elsewhere that holds an `index` may as well be a `.git`."""
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class StateFolder:
@@ -44,6 +48,7 @@ class StateFolder:
         self.check()
         try:
             self.path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            self._close_to_others()
             self._hide_from_git()
         except OSError as error:
             raise StateFolderError(f"cannot create the state folder {self.path}: {error.strerror}") from error
@@ -53,8 +58,10 @@ class StateFolder:
         if not ignore_file.exists():
             try:
                 write_file(ignore_file, b"*\n")
+            except FileExistsError:
+                pass  # two first runs at once, before either has a lock: the other one is writing it
             except FileNotFoundError:
-                # Two first runs at once, before either has a lock: the other one was quicker to rename it.
+                # ... or was quicker to rename it.
                 if not ignore_file.exists():
                     raise
 
@@ -74,11 +81,19 @@ class StateFolder:
         except OSError as error:
             raise StateFolderError(f"cannot read the state folder {self.path}: {error.strerror}") from error
         foreign = {name for name in names if name not in _ANYONES and not name.endswith(".new")}
-        if foreign and not foreign & _OURS:
+        is_usual = self.path == self.root / FOLDER_NAME
+        if foreign and not foreign & (_OURS if is_usual else _OURS_ALONE):
             raise StateFolderError(
                 f"{self.path} belongs to another program (it holds {min(foreign)!r} and no index); "
                 "set state_dir to another folder"
             )
+
+    def _close_to_others(self) -> None:
+        """Make the folder private, whoever made it, and under whatever umask. Raises OSError."""
+        st = self.path.lstat()
+        if stat.S_IMODE(st.st_mode) & 0o777 != _FOLDER_MODE and st.st_uid == os.geteuid():
+            with suppress(PermissionError):  # some file systems know no permissions
+                self.path.chmod(_FOLDER_MODE)
 
 
 def checked_root(root: str | os.PathLike[str]) -> Path:
@@ -106,23 +121,32 @@ def find_root(start: Path) -> Path:
 
 
 def open_state_file(path: Path) -> BinaryIO:
-    """Open a file of the state folder for reading. Raises OSError; a link, or anything but a file, is one."""
+    """Open a file of the state folder for reading.
+
+    Raises OSError; a link in the place of folder or file, or anything but a file, is one.
+    """
     # O_NONBLOCK: a named pipe in the file's place must not make anybody wait.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    folder = os.open(path.parent, _FOLDER_FLAGS | os.O_NOFOLLOW)
+    try:
+        fd = os.open(path.name, flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         raise OSError(errno.EINVAL, "not a file")
-    return file
+    return os.fdopen(fd, "rb")
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a small state file durably and in one step: a reader finds the old content or the new. Raises OSError."""
     temporary = path.with_name(f"{path.name}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, _FILE_MODE)
+    # What is there already may be a second name of a file elsewhere, or a pipe.
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
         try:
+            restrict(fd)
             write_all(fd, data)
             os.fsync(fd)
         finally:
@@ -131,6 +155,14 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def restrict(fd: int) -> None:
+    """Let nobody but its owner use a state file, whatever the umask was when it was made. Raises OSError."""
+    st = os.fstat(fd)
+    if stat.S_IMODE(st.st_mode) != _FILE_MODE and st.st_uid == os.geteuid():
+        with suppress(PermissionError):  # as above
+            os.fchmod(fd, _FILE_MODE)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -142,7 +174,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 def sync_folder(path: Path) -> None:
     """Make renames in a folder durable. Raises OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(path, _FOLDER_FLAGS)
     try:
         os.fsync(fd)
     finally:

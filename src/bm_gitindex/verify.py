@@ -24,6 +24,7 @@ from bm_gitindex.oracle.entries import ReadersDifferError, indexed_files
 from bm_gitindex.oracle.links import LinkTable
 from bm_gitindex.oracle.tree import TreeReader
 from bm_gitindex.progress import Progress, no_progress
+from bm_gitindex.statefolder import open_state_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -171,7 +172,8 @@ class _Check:
         if not snapshot.exists:
             return None, ""
         try:
-            data = self._state.index.read_bytes()
+            with open_state_file(self._state.index) as file:
+                data = file.read()
             return indexed_files(data, snapshot.index), data[-20:].hex()
         except OSError as error:
             raise StateFolderError(f"cannot read {self._state.index}: {error.strerror}") from error

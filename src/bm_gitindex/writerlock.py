@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bm_gitindex.errors import LockHeldError, StateWriteError
+from bm_gitindex.statefolder import restrict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,7 @@ _FILE_MODE = 0o600
 _HOLDER_BYTES = 512
 _HELD = (errno.EAGAIN, errno.EACCES)
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_LOCK = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_FD = -1
 
 
@@ -44,7 +46,7 @@ class WriterLock:
         self._fd = _NO_FD
         self._folder_fd = os.open(state.path, _OPEN_FOLDER)
         try:
-            self._fd = os.open(state.lock, _OPEN_LOCK, _FILE_MODE)
+            self._fd = _opened(state.lock)
         except OSError:
             os.close(self._folder_fd)
             raise
@@ -147,6 +149,16 @@ def write_errors_named(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StateWriteError(f"cannot write {path}: {reason}; what was stored before is unchanged") from error
+
+
+def _opened(path: Path) -> int:
+    """Return a descriptor of the lock file, made if need be. Raises OSError for anything but a file in its place."""
+    fd = os.open(path, _OPEN_LOCK, _FILE_MODE)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a file")
+    restrict(fd)
+    return fd
 
 
 def _taken(state: StateFolder, deadline: float) -> WriterLock:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from bm_gitindex.entities.sqliteerrors import translated
 from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
 from bm_gitindex.errors import StateWriteError
+from bm_gitindex.statefolder import restrict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -187,6 +188,7 @@ def _touch(path: Path) -> None:
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(errno.EINVAL, "not a file")
+        restrict(fd)  # SQLite gives `-wal` and `-shm` the same permissions
         disk = os.fstatvfs(fd)
         if disk.f_bavail * disk.f_frsize < _ROOM_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

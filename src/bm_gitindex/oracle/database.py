@@ -8,13 +8,14 @@ import re
 import sqlite3
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfileobj
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
 from bm_gitindex.errors import LockHeldError, StateFolderError
+from bm_gitindex.statefolder import open_state_file, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,21 +209,29 @@ def _readable_uri(path: Path, stack: ExitStack) -> str | None:
     declared immutable, and of any other, as a crash or a running sync leaves it, a temporary copy is read.
     """
     try:
-        with path.open("rb") as file:
+        with open_state_file(path) as file:
             header = file.read(_READ_FORMAT_OFFSET + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not header:
         return None
     wal = path.with_name(f"{path.name}-wal")
-    if wal.exists() and wal.stat().st_size:
+    if os.path.lexists(wal) and wal.lstat().st_size:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bm-gitindex-")))
-        copyfile(path, folder / "copy.db")
+        folder.chmod(0o700)  # whatever the umask
+        _copy(path, folder / "copy.db")
         with suppress(FileNotFoundError):
-            copyfile(wal, folder / "copy.db-wal")
+            _copy(wal, folder / "copy.db-wal")
         return f"{(folder / 'copy.db').as_uri()}?mode=rw"
     is_wal = header[_READ_FORMAT_OFFSET:] == _WAL_FORMAT
     return f"file://{quote(os.fsencode(path))}?mode=ro{'&immutable=1' if is_wal else ''}"
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a state file, for this user alone. Raises OSError; a link in its place is one."""
+    with open_state_file(source) as file, target.open("xb") as copy:
+        restrict(copy.fileno())
+        copyfileobj(file, copy)
 
 
 def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
