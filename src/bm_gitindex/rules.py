@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 STATE_FOLDER = b".basic-memory"
 GITIGNORE = b".gitignore"
+GITIGNORE_MAX_BYTES = 256 * 1024
+"""A larger one rules nothing: what it takes to compile patterns grows with them, to 100 MB for so many."""
 
 _TEMPORARY = re.compile(
     rb"""

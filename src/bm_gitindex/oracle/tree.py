@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from dulwich.objects import Blob
 
 from bm_gitindex.ignore import IgnoreRules
-from bm_gitindex.rules import GITIGNORE, Classifier, Kind, is_git_folder
+from bm_gitindex.rules import GITIGNORE, GITIGNORE_MAX_BYTES, Classifier, Kind, is_git_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,12 +59,23 @@ class TreeReader:
 
     def files(self) -> Iterator[FoundFile]:
         """Yield each file, read; what cannot be read is left out and noted. Call it once."""
+        try:
+            root_fd = os.open(self._root, _FOLDER)
+        except OSError:
+            self.unread.add(b"")
+            return
+        try:
+            yield from self._below(root_fd)
+        finally:
+            os.close(root_fd)
+
+    def _below(self, root_fd: int) -> Iterator[FoundFile]:
         folders = [(b"", IgnoreRules(self._options.ignore))]
         while folders:
             folder, outer_rules = folders.pop()
             prefix = folder + b"/" if folder else b""
             try:
-                with self._opened(folder) as fd:
+                with _opened(root_fd, folder) as fd:
                     rules = _with_own_rules(fd, prefix, outer_rules)
                     for name, st in self._entries(fd, prefix, rules):
                         if stat.S_ISDIR(st.st_mode):
@@ -73,18 +84,6 @@ class TreeReader:
                             yield from self._read(fd, prefix + name, st)
             except OSError:
                 self.unread.add(folder)
-
-    @contextmanager
-    def _opened(self, folder: bytes) -> Iterator[int]:
-        fd = os.open(self._root, _FOLDER)
-        try:
-            for name in folder.split(b"/") if folder else ():
-                below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-                os.close(fd)
-                fd = below
-            yield fd
-        finally:
-            os.close(fd)
 
     def _entries(self, fd: int, prefix: bytes, rules: IgnoreRules) -> Iterator[tuple[bytes, os.stat_result]]:
         for name in map(os.fsencode, os.listdir(fd)):
@@ -118,10 +117,8 @@ class TreeReader:
             yield found
 
     def _opened_and_read(self, fd: int, path: bytes, kind: Kind) -> FoundFile:
-        with os.fdopen(os.open(path.rpartition(b"/")[2], _FILE, dir_fd=fd), "rb") as file:
+        with _opened_file(fd, path.rpartition(b"/")[2]) as file:
             st = os.fstat(file.fileno())
-            if not stat.S_ISREG(st.st_mode):
-                raise OSError("no regular file any more")
             data = None
             if kind is Kind.NOTE and st.st_size <= self._options.bounds.note_max_bytes:
                 data = file.read(st.st_size)
@@ -133,15 +130,39 @@ class TreeReader:
         return FoundFile(path, kind, st.st_size, st.st_mtime_ns, content_id, data)
 
 
+@contextmanager
+def _opened(root_fd: int, folder: bytes) -> Iterator[int]:
+    fd = os.dup(root_fd)
+    try:
+        for name in folder.split(b"/") if folder else ():
+            below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _opened_file(folder_fd: int, name: bytes) -> Iterator[BinaryIO]:
+    fd = os.open(name, _FILE, dir_fd=folder_fd)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError("no regular file any more")
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(fd)
+
+
 def _with_own_rules(fd: int, prefix: bytes, rules: IgnoreRules) -> IgnoreRules:
     """Return the rules with those of the folder's `.gitignore`; a link, or what cannot be read, rules nothing."""
     try:
-        with os.fdopen(os.open(GITIGNORE, _FILE, dir_fd=fd), "rb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return rules.with_gitignore(prefix, file.read())
+        with _opened_file(fd, GITIGNORE) as file:
+            data = file.read(GITIGNORE_MAX_BYTES + 1)
     except OSError:
-        pass
-    return rules
+        return rules
+    return rules if len(data) > GITIGNORE_MAX_BYTES else rules.with_gitignore(prefix, data)
 
 
 def _is_elsewhere(st: os.stat_result) -> bool:
@@ -157,8 +178,9 @@ def _blob_id(data: bytes) -> str:
 
 def _streamed_id(file: BinaryIO, size_bytes: int) -> str:
     digest = sha1(b"blob %d\0" % size_bytes, usedforsecurity=False)
-    while chunk := file.read(_CHUNK_BYTES):
+    while size_bytes > 0 and (chunk := file.read(min(size_bytes, _CHUNK_BYTES))):  # it may grow without an end
         digest.update(chunk)
+        size_bytes -= len(chunk)
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from hashlib import sha1
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import blob_id, sample_id, stat_only_id
-from bm_gitindex.rules import Kind, Skipped, SkipReason
+from bm_gitindex.rules import GITIGNORE_MAX_BYTES, Kind, Skipped, SkipReason
 from bm_gitindex.worktree.tree import Tree, skipped_for
 
 if TYPE_CHECKING:
@@ -47,6 +47,15 @@ def read_note(tree: Tree, path: bytes, max_bytes: int) -> Reading:
         if file.before.st_size > max_bytes:
             return file.hashed()
         return file.content()
+
+
+def read_gitignore(tree: Tree, path: bytes) -> bytes:
+    """Return the content of an ignore file, which is not read beyond its bound. Raises ReadError."""
+    with _OpenFile(tree, path) as file:
+        if file.before.st_size > GITIGNORE_MAX_BYTES:
+            why = f"more than {GITIGNORE_MAX_BYTES} bytes of patterns"
+            raise ReadError(Skipped(path, SkipReason.UNREADABLE, why))
+        return file.content().data or b""
 
 
 def hash_file(tree: Tree, path: bytes, kind: Kind) -> Reading:

@@ -26,6 +26,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._open: OrderedDict[bytes, int] = OrderedDict()
+        self._root_fd: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -35,16 +36,18 @@ class Tree:
     ) -> None:
         while self._open:
             os.close(self._open.popitem()[1])
+        if self._root_fd is not None:
+            os.close(self._root_fd)
+            self._root_fd = None
 
     def folder(self, path: bytes) -> int:
         """Return a descriptor of a folder, good until the next call. Raises OSError; a symbolic link is one."""
+        if not path:
+            return self._root()
         fd = self._open.get(path)
         if fd is not None:
             self._open.move_to_end(path)
             return fd
-        if not path:
-            fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            return self._keep(path, fd)
         nearest, names = path, []
         while nearest and nearest not in self._open:
             nearest, _, name = nearest.rpartition(b"/")
@@ -54,6 +57,12 @@ class Tree:
             nearest = nearest + b"/" + name if nearest else name
             fd = self._keep(nearest, os.open(name, _FOLDER_FLAGS, dir_fd=fd))
         return fd
+
+    def _root(self) -> int:
+        """Open the root once: it may itself be a link, which must not lead elsewhere in the middle of a run."""
+        if self._root_fd is None:
+            self._root_fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return self._root_fd
 
     def _keep(self, path: bytes, fd: int) -> int:
         self._open[path] = fd

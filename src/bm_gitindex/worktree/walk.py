@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.rules import GITIGNORE, Skipped, SkipReason, icloud_stub_target, is_git_folder
+from bm_gitindex.worktree.reading import ReadError, read_gitignore
 from bm_gitindex.worktree.tree import Tree, skipped_for
 
 if TYPE_CHECKING:
@@ -169,11 +170,12 @@ def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list
         if is_placeholder(st):
             skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
             return rules
-        with os.fdopen(tree.open_file(path), "rb") as file:
-            return rules.with_gitignore(prefix, file.read())
+        return rules.with_gitignore(prefix, read_gitignore(tree, path))
     except OSError as error:
         skipped.append(skipped_for(path, error))
-        return rules
+    except ReadError as error:
+        skipped.append(error.skipped)
+    return rules
 
 
 def parents(path: bytes) -> Iterator[bytes]:
