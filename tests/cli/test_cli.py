@@ -130,7 +130,7 @@ class TestStatus:
             pass
         assert run("status", "--json").json["changes"][0]["path"] == "\udce9.md"
         assert run("status", "--porcelain", "-z").output == b"A\0\xe9.md\0"
-        assert run("status").output == b"New:\n  \xe9.md\n"
+        assert run("status").output == b'New:\n  "\\351.md"\n'
 
 
 class TestSync:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bm_gitindex import __version__
 from bm_gitindex.cli import config, ls_files, show, status, sync, verify
-from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, print_error
+from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, plain, print_error
 from bm_gitindex.errors import BmGitIndexError, UsageError
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def _failed(error: BmGitIndexError, verbosity: int) -> int:
         # Imported here, since it serves only those who look for a defect.
         import traceback
 
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            sys.stderr.write(plain(line) + "\n")
     return error.exit_code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from bm_gitindex.cli.output import print_text, root_of
+from bm_gitindex.cli.output import plain, print_text, root_of
 
 if TYPE_CHECKING:
     import argparse
@@ -52,4 +52,4 @@ def _shown(name: str, value: object) -> str:
         return "(default)" if name == "state_dir" else "(by file system)"
     if isinstance(value, bool):
         return str(value).lower()
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return plain(", ".join(value) if isinstance(value, tuple) else str(value))

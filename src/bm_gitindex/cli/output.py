@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ EXIT_INTERRUPTED = 130
 _PROGRESS_AFTER_S = 0.5
 _PROGRESS_EVERY_S = 0.1
 _CODES = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "dim": "2", "bold": "1"}
+_UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of control and format characters, line ends, and (surrogates) bytes that are not UTF-8."""
 _ESCAPES = {7: b"\\a", 8: b"\\b", 9: b"\\t", 10: b"\\n", 11: b"\\v", 12: b"\\f", 13: b"\\r", 34: b'\\"', 92: b"\\\\"}
 
 
@@ -50,24 +53,30 @@ def given_paths(arguments: argparse.Namespace) -> list[bytes]:
     return [os.path.join(folder, os.fsencode(path)) for path in arguments.paths]
 
 
-def quoted(path: bytes, *, quotes_high_bytes: bool = True) -> bytes:
+def quoted(path: bytes) -> bytes:
     """Return a path as git prints it (core.quotePath): in C's notation where it has unusual bytes, else as it is."""
-    if not any(byte < 32 or byte in (34, 92, 127) or (byte > 127 and quotes_high_bytes) for byte in path):
-        return path
-    return b'"%b"' % b"".join(_escaped(byte, quotes_high_bytes=quotes_high_bytes) for byte in path)
+    escaped = b"".join(map(_escaped, path))
+    return b'"%b"' % escaped if escaped != path else path
 
 
-def _escaped(byte: int, *, quotes_high_bytes: bool) -> bytes:
+def _escaped(byte: int) -> bytes:
+    """Return a byte as C's notation has it."""
     if byte in _ESCAPES:
         return _ESCAPES[byte]
-    if byte < 32 or byte == 127 or (byte > 127 and quotes_high_bytes):
-        return b"\\%03o" % byte
-    return bytes([byte])
+    return bytes([byte]) if 32 <= byte < 127 else b"\\%03o" % byte
 
 
 def shown(path: bytes) -> str:
-    """Return a path for people: control characters escaped, all else as it is; the root is a dot."""
-    return os.fsdecode(quoted(path, quotes_high_bytes=False)) or "."
+    """Return a path for people: what could command a terminal or turn text around is escaped; the root is a dot."""
+    name = text(path)
+    escaped = "".join(map(_shown_character, name))
+    return f'"{escaped}"' if escaped != name else name or "."
+
+
+def _shown_character(character: str) -> str:
+    if character not in '"\\' and unicodedata.category(character) not in _UNSHOWN:
+        return character
+    return b"".join(map(_escaped, character.encode("utf-8", "surrogateescape"))).decode("ascii")
 
 
 def text(path: bytes) -> str:
@@ -113,7 +122,7 @@ def print_json(value: object) -> None:
 def print_error(message: str) -> None:
     """Print one line to standard error."""
     line = f"bm-gitindex: {message}".replace("\n", " ")
-    sys.stderr.write(line.encode("utf-8", "surrogateescape").decode("utf-8", "replace") + "\n")
+    sys.stderr.write(plain(line) + "\n")
 
 
 def print_skipped(skipped: Iterable[Skipped], style: Style) -> None:
@@ -122,7 +131,7 @@ def print_skipped(skipped: Iterable[Skipped], style: Style) -> None:
     if skipped:
         print_text("Skipped:")
     for one in skipped:
-        print_text(f"  {shown(one.path)}  {style('dim', f'({one.why})')}")
+        print_text(f"  {shown(one.path)}  {style('dim', f'({plain(one.why)})')}")
 
 
 def skipped_json(skipped: Iterable[Skipped]) -> list[Mapping[str, str]]:

@@ -10,6 +10,7 @@ from bm_gitindex.cli.output import (
     EXIT_UNREADABLE,
     ProgressLine,
     Style,
+    plain,
     print_json,
     print_text,
     project_of,
@@ -70,7 +71,7 @@ def _as_json(verification: Verification) -> dict[str, object]:
 def _print_for_people(verification: Verification) -> None:
     style = Style()
     for mismatch in verification.mismatches:
-        print_text(f"{style('red', mismatch.kind)}: {shown(mismatch.path)}: {mismatch.detail}")
+        print_text(f"{style('red', mismatch.kind)}: {shown(mismatch.path)}: {plain(mismatch.detail)}")
     for path in verification.pending:
         print_text(f"{style('yellow', 'pending')}: {shown(path)}")
     for path in verification.unreadable:
