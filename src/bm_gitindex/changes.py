@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.moves import Lost
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
     from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
@@ -77,6 +78,25 @@ def status(
 
     Raises IndexDamagedError, IndexUnsupportedError and StateFolderError.
     """
+    return examine(root, state, options, paths, on_progress).status
+
+
+class Examination(NamedTuple):
+    """A status, and what it was found out from."""
+
+    status: Status
+    snapshot: IndexSnapshot
+    survey: Survey
+
+
+def examine(
+    root: Path,
+    state: StateFolder,
+    options: Options,
+    paths: Iterable[bytes] = (),
+    on_progress: Callable[[Progress], None] = no_progress,
+) -> Examination:
+    """Do as `status` does, for those who judge what it rests on as well."""
     started_s = time.perf_counter()
     snapshot = read_index(state)
     evidence = Evidence(snapshot.index, snapshot.baseline, trust_for(root, options))
@@ -87,7 +107,8 @@ def status(
         changes = reader.changes() if not survey.is_clean else []
     changes.sort(key=lambda change: change.path)
     skipped = sorted(survey.skipped, key=lambda skipped: skipped.path)
-    return Status(root, tuple(changes), tuple(skipped), survey.counters, time.perf_counter() - started_s)
+    found = Status(root, tuple(changes), tuple(skipped), survey.counters, time.perf_counter() - started_s)
+    return Examination(found, snapshot, survey)
 
 
 class _Reader:

@@ -69,11 +69,15 @@ class Project:
 
         return sync_blocking(self.root, self.state, self.options, self._request(paths, request))
 
-    def rehearse_sync(self, paths: Iterable[AnyPath] = ()) -> SyncReport:
-        """Return what a sync would report, without a lock and without writing anything."""
+    def rehearse_sync(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
+        """Return what a sync would report, without a lock and without writing anything.
+
+        Raises UsageError for a path outside of the root, SafetyStopError where a sync would, IndexDamagedError,
+        IndexUnsupportedError and StateFolderError.
+        """
         from bm_gitindex.syncing.session import rehearse
 
-        return rehearse(self.root, self.state, self.options, self._request(paths, None))
+        return rehearse(self.root, self.state, self.options, self._request(paths, request))
 
     def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
         """Compare files, by their content, with index and database, and return what does not agree."""

@@ -63,17 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
     project = project_of(arguments)
     paths = given_paths(arguments)
     progress = ProgressLine(is_wanted=not arguments.quiet)
+    request = SyncRequest(
+        paranoid=arguments.paranoid,
+        allow_mass_delete=arguments.allow_mass_delete,
+        wait_s=arguments.wait,
+        on_progress=progress,
+    )
+    perform = project.rehearse_sync if arguments.dry_run else project.sync_blocking
     try:
-        if arguments.dry_run:
-            report = project.rehearse_sync(paths)
-        else:
-            request = SyncRequest(
-                paranoid=arguments.paranoid,
-                allow_mass_delete=arguments.allow_mass_delete,
-                wait_s=arguments.wait,
-                on_progress=progress,
-            )
-            report = project.sync_blocking(paths, request)
+        report = perform(paths, request)
     finally:
         progress.clear()
     if arguments.json:

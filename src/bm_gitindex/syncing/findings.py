@@ -81,13 +81,13 @@ def look(run: Run) -> Findings:
     """
     snapshot = _read_index(run)
     project = _read_project_state(run)
-    is_tied = project is not None and snapshot.exists and project.is_tied_to(snapshot.index.trailer)
-    is_alike = is_tied and project is not None and project.parsed_by == parsed_by(run.options)
+    has_tie = is_tied(project, snapshot)
+    is_alike = has_tie and project is not None and project.parsed_by == parsed_by(run.options)
     # A paranoid run over the whole project trusts the tie no more than the stat data: every row is looked at.
     is_match = is_alike and (not run.request.paranoid or bool(run.request.paths))
-    if is_tied and not is_alike:
+    if has_tie and not is_alike:
         run.notices.append("notes are parsed anew where the parser or the options have changed")
-    elif not is_tied and snapshot.exists and not run.notices:
+    elif not has_tie and snapshot.exists and not run.notices:
         run.notices.append("index and database do not belong together: both are compared with the files")
     baseline = snapshot.baseline.seen_at(run.lock.clock)
     proven_by_stat = baseline.distrusted() if run.request.paranoid else baseline
@@ -96,6 +96,11 @@ def look(run: Run) -> Findings:
     surveyor = Surveyor(run.tree, run.options, evidence)
     survey = surveyor.survey(scope, lambda files: run.request.on_progress(Progress("looking", files, 0)))
     return Findings(evidence, baseline, surveyor.classifier, survey, scope, is_match)
+
+
+def is_tied(project: ProjectState | None, snapshot: IndexSnapshot) -> bool:
+    """Return whether index and database belong together."""
+    return project is not None and snapshot.exists and project.is_tied_to(snapshot.index.trailer)
 
 
 def set_database_aside(run: Run, error: DatabaseDamagedError) -> None:

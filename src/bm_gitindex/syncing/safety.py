@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bm_gitindex.errors import SafetyStopError
+from bm_gitindex.syncing.findings import is_tied
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bm_gitindex.changes import Examination
+    from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.survey import Survey
 
 OVERRIDE = "--allow-mass-delete"
@@ -22,9 +25,26 @@ def check_root(root: Path, survey: Survey, known_count: int) -> None:
     has_nothing = survey.root_is_empty or (survey.is_whole and not survey.counters.files_seen and not survey.unlooked)
     if known_count and has_nothing:
         raise SafetyStopError(
-            f"{root} is empty, and {known_count} files are known; nothing was changed. "
-            f"If it is meant to be empty: bm-gitindex sync {OVERRIDE}"
+            f"{root} is empty, or all of it is ignored, and {known_count} files are known; nothing was changed. "
+            f"If that is meant: bm-gitindex sync {OVERRIDE}"
         )
+
+
+def check_rehearsal(examination: Examination, deletions: int, project: ProjectState | None) -> None:
+    """Raise SafetyStopError where a sync that finds this, and `deletions` by the index, would be stopped.
+
+    Without an index the rows decide, of which only the number is known here: as many are gone as there are fewer files.
+    """
+    survey, snapshot = examination.survey, examination.snapshot
+    stored_count = 0 if project is None else project.entries_at_full_sync
+    known_count = len(snapshot.index) if snapshot.exists else stored_count
+    check_root(examination.status.root, survey, known_count)
+    if project is not None and is_tied(project, snapshot):
+        check_deletions(deletions, project.deleted_since_full_sync, project.entries_at_full_sync)
+    elif snapshot.exists:
+        check_deletions(deletions, 0, known_count)
+    elif survey.is_whole and not survey.unlooked:
+        check_deletions(max(known_count - survey.counters.files_seen, 0), 0, known_count)
 
 
 def check_deletions(deletions: int, before: int, entries_at_full_sync: int) -> None:

@@ -13,14 +13,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bm_gitindex.changes import ChangeStatus, status
+from bm_gitindex.changes import ChangeStatus, examine
 from bm_gitindex.entities.tie import read_project_state
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError, LockHeldError
-from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.syncing.cancellation import in_thread, to_end
-from bm_gitindex.syncing.findings import Findings, Run, look, set_database_aside
+from bm_gitindex.syncing.findings import Findings, Run, is_tied, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
+from bm_gitindex.syncing.safety import check_rehearsal
 from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.writerlock import RETRY_S
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.options import Options
     from bm_gitindex.statefolder import StateFolder
 
@@ -73,8 +74,13 @@ def sync_blocking(root: Path, state: StateFolder, options: Options, request: Syn
 
 
 def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
-    """Return what a sync would report of files, without a lock and without writing anything."""
-    found = status(root, state, options, request.paths)
+    """Return what a sync would report of files, without a lock and without writing anything.
+
+    Raises SafetyStopError where a sync would be stopped, as far as that can be told without reading every row.
+    """
+    examination = examine(root, state, options, request.paths)
+    found = examination.status
+    project = _project_state(state)
     report = SyncReport(root, skipped=list(found.skipped), counters=found.counters, seconds=found.seconds)
     by_status = [change.status for change in found.changes]
     report.added = by_status.count(ChangeStatus.ADDED)
@@ -84,7 +90,9 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
     report.unchanged = found.counters.files_seen - report.added - report.modified - report.moved
     report.failed = [skipped for skipped in found.skipped if skipped.reason.is_failure]
     report.peak_rss_bytes = _peak_rss_bytes()
-    if state.index.exists() and not _is_tied(state):
+    if not request.allow_mass_delete:
+        check_rehearsal(examination, report.deleted, project)
+    if examination.snapshot.exists and not is_tied(project, examination.snapshot):
         report.notices.append("index and database do not belong together: a sync compares both with the files")
     return report
 
@@ -149,12 +157,12 @@ def _completed(report: SyncReport, run: Run, findings: Findings, started_s: floa
     return report
 
 
-def _is_tied(state: StateFolder) -> bool:
+def _project_state(state: StateFolder) -> ProjectState | None:
+    """Return what the database says of the project; None where it cannot say anything."""
     try:
-        project = read_project_state(state.database)
-        return project is not None and project.is_tied_to(read_index(state).index.trailer)
+        return read_project_state(state.database)
     except BmGitIndexError:
-        return False
+        return None
 
 
 def _peak_rss_bytes() -> int:
