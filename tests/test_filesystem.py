@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import ctypes
+import os
 import sys
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bm_gitindex import filesystem
-from bm_gitindex.filesystem import LOCAL_TYPES, filesystem_type, trust_for, type_from_mount_table
+from bm_gitindex.filesystem import (
+    LOCAL_TYPES,
+    devices_of_one_clock,
+    filesystem_type,
+    trust_for,
+    type_from_mount_table,
+)
 from bm_gitindex.index.stat import Trust
 from bm_gitindex.options import Options
 
@@ -89,3 +98,37 @@ def test_a_system_without_a_mount_table_is_not_trusted(tmp_path: Path, monkeypat
     monkeypatch.setattr(filesystem, "_MOUNT_TABLE", str(tmp_path / "none"))
     monkeypatch.setattr(sys, "platform", "linux")
     assert filesystem_type(tmp_path) == ""
+
+
+@pytest.mark.parametrize("function", ["statfs$INODE64", "statfs"])
+@pytest.mark.parametrize(("name", "answer"), [(b"apfs", "apfs"), (b"fifteen_letters", "fifteen_letters"), (None, "")])
+def test_on_macos_the_type_is_the_one_that_statfs_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, name: bytes | None, answer: str
+) -> None:
+    def statfs(path: bytes, buffer: ctypes.Array[ctypes.c_char]) -> int:
+        """Fill in `f_fstypename` where sys/mount.h of macOS has it, 16 bytes at 72, among bytes of other meaning."""
+        if name is None:
+            return -1
+        assert path == os.fsencode(tmp_path)
+        buffer[:] = (b"\xff" * 72 + name.ljust(16, b"\0")).ljust(len(buffer), b"\xff")
+        return 0
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**{function: statfs}))
+    assert filesystem_type(tmp_path) == answer
+
+
+@pytest.mark.parametrize(
+    ("types", "is_shared"),
+    [(("ext4", "xfs"), True), (("ext4", "nfs4"), False), (("nfs4", "ext4"), False), (("nfs4", "nfs4"), False)],
+)
+def test_only_local_file_systems_go_by_one_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, types: tuple[str, str], is_shared: bool
+) -> None:
+    state, root = tmp_path / "state", tmp_path / "root"
+    devices = {state: 2**32 + 1, root: 2}
+    monkeypatch.setattr(filesystem, "filesystem_type", dict(zip((state, root), types, strict=True)).__getitem__)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", lambda path: SimpleNamespace(st_dev=devices[path]))
+        found = devices_of_one_clock(state, root)
+    assert found == ({1, 2} if is_shared else {1})

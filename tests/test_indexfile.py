@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import stat
@@ -206,6 +207,21 @@ def test_a_second_writer_waits_for_the_first(project: Project, monkeypatch: pyte
             assert lock_text(project)["command"] == "second"
 
 
+@pytest.mark.parametrize("what_it_wrote", [b"", b"host: x\n"])
+def test_a_holder_that_has_not_said_who_it_is_holds_all_the_same(project: Project, what_it_wrote: bytes) -> None:
+    with lock_index(project.state, 0, "first"):
+        project.state.lock.write_bytes(what_it_wrote)
+        with pytest.raises(LockHeldError, match="in use by another process"):
+            acquire(project)
+
+
+def test_a_file_system_that_cannot_lock_is_no_holder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", faults.raising(OSError(errno.ENOLCK, "No locks available")))
+    with pytest.raises(StateWriteError, match=r"cannot lock .*lock: No locks available"):
+        acquire(project)
+    assert not project.state.index_lock.exists()
+
+
 @pytest.mark.parametrize("command", [SYNC, "sync " + "x" * 400, 'sync "quoted"\n\tand more'])
 def test_a_killed_holder_leaves_no_obstacle(project: Project, command: str) -> None:
     killed_while_holding(project, command)
@@ -261,6 +277,22 @@ def test_r42_gits_lock_is_respected_and_never_removed(project: Project) -> None:
     assert len(project.read().index) == 1
 
 
+def test_gits_lock_is_waited_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.state.index_lock.write_bytes(b"git is writing")
+    naps = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            project.state.index_lock.unlink()
+
+    monkeypatch.setattr(time, "sleep", nap)
+    with lock_index(project.state, 10, "test") as lock:
+        assert len(naps) == 2
+        lock.commit(encode([entry()]))
+    assert len(project.read().index) == 1
+
+
 def test_gits_lock_is_not_taken_for_the_left_over_of_a_killed_run(project: Project, tmp_path: Path) -> None:
     killed_while_holding(project)
     # Made before ours is gone, so that it cannot have the same inode.
@@ -298,6 +330,22 @@ def test_a_file_system_without_hard_links_will_do(project: Project, monkeypatch:
     project.state.index_lock.write_bytes(b"git")
     with pytest.raises(LockHeldError):
         acquire(project)
+
+
+def test_a_left_over_is_known_even_on_a_file_system_without_hard_links(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", faults.raising(OSError(errno.EPERM, "no hard links")))
+
+    def killed() -> None:
+        with monkeypatch.context() as patch, lock_index(project.state, 0, "test"):
+            patch.setattr(indexlock, "_remove_ours", faults.raising(OSError(errno.EIO, "killed before that")))
+            patch.setattr(indexlock, "_write_holder", faults.raising(OSError(errno.EIO, "killed before that")))
+
+    killed()
+    assert not project.state.index_lock.samefile(project.state.index_new)
+    acquire(project)
+    assert names(project) == {"lock", ".gitignore"}
 
 
 # --- committing ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from bm_gitindex import machine
 from bm_gitindex.errors import RootMissingError, StateFolderError
 from bm_gitindex.machine import machine_id
 from bm_gitindex.statefolder import StateFolder, checked_root, find_root, write_file
+from support.faults import raising
 
 
 @pytest.fixture
@@ -129,6 +130,13 @@ def test_a_state_dir_below_the_home_folder_may_be_written_with_a_tilde(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert StateFolder(root, "~/state").path == tmp_path / "home" / "state"
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_ours(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    StateFolder(root).ensure()
+    monkeypatch.setattr(os, "listdir", raising(PermissionError(13, "Permission denied")))
+    with pytest.raises(StateFolderError, match=r"cannot read the state folder .*: Permission denied"):
+        StateFolder(root).ensure()
 
 
 def test_a_folder_that_cannot_be_made_is_said_clearly(root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import socket
@@ -469,6 +470,18 @@ def test_an_unreadable_file_is_skipped_and_what_is_known_stays(
     assert report.skipped[0].reason.is_failure
 
 
+def test_a_file_whose_open_descriptor_cannot_be_looked_at_is_let_go_of(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("a.md")
+    before = open_descriptors()
+    with Tree(project.root) as tree, monkeypatch.context() as patch, pytest.raises(ReadError) as caught:
+        patch.setattr(os, "fstat", faults.raising(OSError(errno.EIO, "Input/output error")))
+        read_note(tree, b"a.md", 100)
+    assert open_descriptors() == before
+    assert caught.value.skipped == (b"a.md", SkipReason.UNREADABLE, "Input/output error")
+
+
 @pytest.mark.parametrize("make", [make_fifo, make_symlink, make_folder])
 def test_a_file_swapped_between_lstat_and_open_is_skipped_as_unstable(
     project: Project, monkeypatch: pytest.MonkeyPatch, make: Callable[[bytes], None]
@@ -495,6 +508,17 @@ def test_reading_changes_nothing_but_perhaps_the_atime(project: Project) -> None
     after = os.lstat(project.path("a.md"))
     fields = ("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_nlink")
     assert [getattr(before, f) for f in fields] == [getattr(after, f) for f in fields]
+
+
+@pytest.mark.parametrize("call", ["lstat", "open_file"])
+def test_a_gitignore_that_cannot_be_read_is_told_and_leaves_nothing_out(
+    project: Project, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    project.write(".gitignore", b"*.log\n")
+    project.write("a.log")
+    monkeypatch.setattr(Tree, call, faults.raising(faults.DENIED))
+    files, skipped = walked(project)
+    assert (files, skipped[b".gitignore"]) == ([b"a.log"], SkipReason.UNREADABLE)
 
 
 # --- placeholders ----------------------------------------------------------------------------------------------------

@@ -165,6 +165,14 @@ def test_f19_a_file_and_a_folder_of_one_name_are_not_read() -> None:
 def test_f19_a_file_and_a_folder_of_one_name_are_not_written() -> None:
     with pytest.raises(ValueError, match="folder"):
         update(decode(encode([entry(b"a")])), {b"a/b": encode_entry(entry(b"a/b"))})
+    with pytest.raises(ValueError, match="folder"):
+        update(decode(encode([entry(b"a/b/c")])), {b"a": encode_entry(entry(b"a"))})
+
+
+@pytest.mark.parametrize(("old", "new"), [(b"a", b"a/b"), (b"a/b/c", b"a")])
+def test_f19_a_file_gives_way_to_a_folder_of_its_name_and_back(old: bytes, new: bytes) -> None:
+    data = update(decode(encode([entry(old)])), {old: None, new: encode_entry(entry(new))})
+    assert list(decode(data)) == [new]
 
 
 # --- ours, read by others --------------------------------------------------------------------------------------------
@@ -441,6 +449,13 @@ def test_a_table_whose_hash_is_wrong_is_not_used() -> None:
     body = bytearray(encode(SMALL)[:-20])
     body[-1] ^= 1
     assert read_by_walking(sealed(bytes(body))) == SMALL
+
+
+def test_an_end_of_entries_without_a_table_leaves_walking() -> None:
+    entries_bytes, _ = _parts(SMALL)
+    digest = sha1(b"ABCD\0\0\0\4", usedforsecurity=False).digest()
+    end = extension(b"EOIE", struct.pack(">I", 12 + len(entries_bytes)) + digest)
+    assert read_by_walking(sealed(header(4) + entries_bytes + extension(b"ABCD", b"data") + end)) == SMALL
 
 
 def test_a_table_before_another_extension_is_used_if_the_hash_covers_it() -> None:

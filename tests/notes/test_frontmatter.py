@@ -141,6 +141,7 @@ def test_keys_merges_and_aliases(header: str, values: dict[str, JsonValue]) -> N
         "a: <<",
         "[a, b]: c",
         "a: b\n...\nc",
+        "a: b\n--- {c: d}",
         "%YAML 1.1",
         'a: "\\ud800"',
         "a: \x07",

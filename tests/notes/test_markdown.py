@@ -270,6 +270,22 @@ def test_items_beyond_the_bound_are_left_out() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("markdown", "counts", "left_out"),
+    [
+        ("- [c] x\n" * 5 + "- [[A]]\n", (3, 1), "observations"),
+        ("- [[A]]\n" * 5 + "- [c] x\n", (1, 3), "relations"),
+        ("- [c] x\n" * 5 + "- [[A]]\n" * 3, (3, 3), "observations"),
+    ],
+)
+def test_too_many_items_of_one_sort_leave_room_for_the_other(
+    markdown: str, counts: tuple[int, int], left_out: str
+) -> None:
+    body = read_body(markdown, NoteBounds(max_items=3))
+    assert (len(body.observations), len(body.relations)) == counts
+    assert body.warnings == (f"more than 3 {left_out}: the rest is left out",)
+
+
 def test_exactly_as_many_items_as_the_bound_are_no_warning() -> None:
     body = read_body("[[A]] [[B]] [[C]]", NoteBounds(max_items=3))
     assert (len(body.relations), body.warnings) == (3, ())
