@@ -434,6 +434,29 @@ class TestLostAndRestored:
         assert (vault.state_path / "entities.db.corrupt-1").exists()
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    @pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+    def test_a_database_whose_schema_has_no_revision_is_kept_aside_and_built_anew(
+        self, vault: Vault, tmp_path: Path, loss: str
+    ) -> None:
+        vault.settled_sync()
+        vault.execute(loss)
+        report = vault.sync()
+        assert "entities.db.corrupt-1" in report.notices[-1]
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
+    def test_what_lies_beside_a_damaged_database_is_kept_aside_with_it(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        vault.database_path.write_bytes(b"no database " * 1000)
+        for ending in ("-wal", "-shm"):
+            (vault.state_path / f"entities.db{ending}").write_bytes(b"of the old one")
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        assert (vault.state_path / "entities.db-wal.corrupt-1").read_bytes() == b"of the old one"
+        assert (vault.state_path / "entities.db-shm.corrupt-1").exists()
+        assert sorted(path.name for path in vault.state_path.glob("entities.db*") if "corrupt" not in path.name) == [
+            "entities.db"
+        ]
+
     def test_a_newer_schema_is_refused_and_nothing_is_touched(self, vault: Vault) -> None:
         vault.settled_sync()
         vault.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -96,7 +96,7 @@ def failure(path: str, **fields: Any) -> FileFailure:
 
 
 def rows(database: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(database)) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         return connection.execute(query).fetchall()
 
 

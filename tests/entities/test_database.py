@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from bm_gitindex.errors import DatabaseDamagedError, LockHeldError, StateWriteEr
 from entities.builders import contents, damage, fact, modes, note, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -131,10 +133,58 @@ async def test_database_of_another_program_is_damaged(database: Path) -> None:
             await store.known([b"a.md"])
 
 
+@pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+async def test_tables_without_a_revision_are_damage(database: Path, loss: str) -> None:
+    rows(database, loss)
+    before = rows(database, "SELECT name FROM sqlite_master")
+    with pytest.raises(DatabaseDamagedError, match="no revision"):
+        async with open_store(database):
+            pass
+    assert rows(database, "SELECT name FROM sqlite_master") == before
+
+
 async def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateWriteError, match=r"none/entities\.db: cannot be written.*writable"):
         async with open_store(tmp_path / "none" / "entities.db"):
             pass
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("elsewhere", path)])
+async def test_what_is_no_file_is_refused_and_left_alone(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "entities.db"
+    make(path)
+    before = path.lstat()
+    with pytest.raises(StateWriteError, match=r"entities\.db: cannot be written"):
+        async with open_store(path):
+            pass
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert os.listdir(tmp_path) == ["entities.db"]
+
+
+async def test_without_room_to_begin_nothing_is_begun(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(database.parent)
+    room = SimpleNamespace(f_bavail=15, f_frsize=4096)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstatvfs", lambda _: room)
+        with pytest.raises(StateWriteError, match=r"entities\.db: cannot be written \(No space left"):
+            async with open_store(database):
+                pass
+        assert contents(database.parent) == before
+        room.f_bavail = 16
+        async with open_store(database) as store:
+            await store.put([note("a.md")])
+
+
+async def test_a_database_that_may_not_be_written_is_read_all_the_same(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(database) as store:
+        await store.put([note("a.md")])
+    before = contents(database.parent)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    async with open_reader(database) as entities:
+        assert await entities.count() == 1
+        assert contents(database.parent) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -189,8 +239,69 @@ async def test_other_programs_lock_is_named(database: Path, monkeypatch: pytest.
                 pass
 
 
+async def test_a_fault_of_this_program_is_raised_as_it_is(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = sqlite3.ProgrammingError("wrong number of bindings")
+
+    async def fail(_connection: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(database_module, "_enter_wal", fail)
+    with pytest.raises(sqlite3.ProgrammingError) as caught:
+        async with open_for_writing(database):
+            pass
+    assert caught.value is fault
+
+
 def test_faults_of_this_program_are_not_blamed_on_the_file(database: Path) -> None:
     with closing(sqlite3.connect(database)) as connection:
         with pytest.raises(sqlite3.OperationalError) as caught:
             connection.execute("SELEC")
         assert translated(caught.value, database) is None
+
+
+def _error(code: int) -> sqlite3.Error:
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "reported", "advice"),
+    [
+        (sqlite3.SQLITE_CORRUPT, DatabaseDamagedError, "delete it"),
+        (sqlite3.SQLITE_CORRUPT_VTAB, DatabaseDamagedError, "delete it"),
+        (sqlite3.SQLITE_NOTADB, DatabaseDamagedError, "delete it"),
+        (sqlite3.SQLITE_BUSY, LockHeldError, "try again"),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, LockHeldError, "try again"),
+        (sqlite3.SQLITE_LOCKED, LockHeldError, "try again"),
+        (sqlite3.SQLITE_FULL, StateWriteError, "free some space"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, StateWriteError, "writable"),
+        (sqlite3.SQLITE_PERM, StateWriteError, "writable"),
+        (sqlite3.SQLITE_CANTOPEN, StateWriteError, "writable"),
+        (sqlite3.SQLITE_IOERR_WRITE, StateWriteError, "check the disk"),
+    ],
+)
+def test_what_sqlite_reports_is_told_with_what_to_do(
+    database: Path, code: int, reported: type[Exception], advice: str
+) -> None:
+    told = translated(_error(code), database)
+    assert type(told) is reported
+    assert str(told).startswith(f"{database}: ")
+    assert "what SQLite says" in str(told)
+    assert advice in str(told)
+
+
+@pytest.mark.parametrize(
+    ("free_blocks", "advice"), [(0, "free some space"), (1, "check the disk"), (None, "check the disk")]
+)
+def test_an_error_of_the_disk_is_taken_for_a_full_one_only_where_it_is_full(
+    database: Path, monkeypatch: pytest.MonkeyPatch, free_blocks: int | None, advice: str
+) -> None:
+    def statvfs(_: Path) -> SimpleNamespace:
+        if free_blocks is None:
+            raise OSError
+        return SimpleNamespace(f_bavail=free_blocks)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    assert advice in str(translated(_error(sqlite3.SQLITE_IOERR), database))
+    assert "writable" in str(translated(_error(sqlite3.SQLITE_READONLY), database))

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine, literal, select
 from sqlalchemy.exc import StatementError
 
 from bm_gitindex.entities.reader import open_reader
 from bm_gitindex.entities.records import Delete, FileRecord, KnownFile, Refresh, Upsert
+from bm_gitindex.entities.schema import HexId, KindText, Nanoseconds, PathText, UtcTime
 from bm_gitindex.entities.store import REMEMBERED_RUNS, EntityStore, open_store
 from bm_gitindex.errors import EntityMissingError
 from bm_gitindex.notes.model import Observation, Relation
@@ -32,6 +34,8 @@ from entities.builders import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from sqlalchemy import TypeDecorator
 
     from bm_gitindex.entities.records import Entity
 
@@ -171,6 +175,14 @@ async def test_impossible_times_are_stored_as_the_nearest(store: EntityStore, da
     entity = await stored(database, "a.pdf")
     assert entity.mtime_ns == max(-(2**63 - 1), min(mtime_ns, 2**63 - 1))
     assert entity.updated_at.year in {1, 1969, 1970, 2262, 9999}
+
+
+@pytest.mark.parametrize("sort", [HexId, KindText, Nanoseconds, PathText, UtcTime])
+def test_null_stays_null(sort: type[TypeDecorator[Any]]) -> None:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        assert connection.execute(select(literal(None, sort()))).scalar_one() is None
+    engine.dispose()
 
 
 async def test_time_without_a_zone_is_refused(store: EntityStore, database: Path) -> None:

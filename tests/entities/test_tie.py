@@ -12,6 +12,7 @@ from bm_gitindex.entities.store import EntityStore, open_store
 from bm_gitindex.entities.tie import SCHEMA_HEAD, read_project_state
 from bm_gitindex.errors import DatabaseDamagedError, SchemaUnsupportedError, StateFolderError
 from entities.builders import contents, note, rows, state, sync_run
+from support.faults import raising
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,23 @@ def test_database_without_schema_or_project_says_nothing(tmp_path: Path, databas
     assert read_project_state(other) is None
     _execute(database, "DELETE FROM project")
     assert read_project_state(database) is None
+
+
+@pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
+def test_tables_without_a_revision_say_nothing(database: Path, loss: str) -> None:
+    rows(database, loss)
+    assert read_project_state(database) is None
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_READONLY_CANTLOCK])
+def test_what_cannot_be_read_is_not_damage_and_no_failure_to_write(
+    database: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    monkeypatch.setattr(sqlite3, "connect", raising(error))
+    with pytest.raises(StateFolderError, match=r"entities\.db: cannot be read \(what SQLite says\)"):
+        read_project_state(database)
 
 
 def test_older_schema_says_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

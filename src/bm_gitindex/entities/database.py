@@ -19,7 +19,8 @@ from sqlalchemy import URL, NullPool, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bm_gitindex.entities.sqliteerrors import translated
+from bm_gitindex.entities.schema import metadata
+from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
 from bm_gitindex.errors import StateWriteError
 from bm_gitindex.statefolder import restrict
@@ -159,13 +160,17 @@ async def _pragma(connection: AsyncConnection, pragma: str) -> Any:
 
 
 def _migrate(connection: Connection, path: Path) -> None:
+    tables = inspect(connection).get_table_names()
     revision = None
-    if inspect(connection).has_table("alembic_version"):
+    if "alembic_version" in tables:
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if revision == SCHEMA_HEAD:
         return
     if revision is not None:
         check_revision(revision, path)
+    elif not metadata.tables.keys().isdisjoint(tables):
+        detail = ValueError("there are tables, but no revision of their schema")
+        raise damaged(path, detail) from detail
     # Alembic takes 0.6 s to import, and is needed once for each revision of the schema.
     from bm_gitindex.entities.migrations import upgrade_to_head
 
