@@ -110,7 +110,7 @@ def test_on_macos_the_type_is_the_one_that_statfs_tells(
         if name is None:
             return -1
         assert path == os.fsencode(tmp_path)
-        buffer[:] = (b"\xff" * 72 + name.ljust(16, b"\0")).ljust(len(buffer), b"\xff")
+        ctypes.memmove(buffer, b"\xff" * 72 + name.ljust(16, b"\0") + b"\xff" * 16, 104)
         return 0
 
     monkeypatch.setattr(sys, "platform", "darwin")

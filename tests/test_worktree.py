@@ -475,9 +475,10 @@ def test_a_file_whose_open_descriptor_cannot_be_looked_at_is_let_go_of(
 ) -> None:
     project.write("a.md")
     before = open_descriptors()
-    with Tree(project.root) as tree, monkeypatch.context() as patch, pytest.raises(ReadError) as caught:
+    with Tree(project.root) as tree, monkeypatch.context() as patch:
         patch.setattr(os, "fstat", faults.raising(OSError(errno.EIO, "Input/output error")))
-        read_note(tree, b"a.md", 100)
+        with pytest.raises(ReadError) as caught:
+            read_note(tree, b"a.md", 100)
     assert open_descriptors() == before
     assert caught.value.skipped == (b"a.md", SkipReason.UNREADABLE, "Input/output error")
 
