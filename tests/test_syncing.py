@@ -32,6 +32,7 @@ from support.vault import Vault, never_young, paths_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+DISAGREE = "index and database do not belong together: both are compared with the files"
 NOTE = "---\ntitle: One\n---\n- [fact] water is wet #nature\n- relates_to [[Two]]\n"
 
 
@@ -93,6 +94,17 @@ class TestOrdinarySync:
         report = vault.sync()
         assert report.counts["unchanged"] == 3
         assert report.counters.files_read == 0
+        assert vault.state_bytes() == before
+
+    async def test_a_settled_clean_tree_costs_no_reading_and_no_writing_in_an_event_loop_either(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await vault.project.sync()
+        vault.age_index()
+        before = vault.state_bytes()
+        opening_fails(monkeypatch)
+        report = await vault.project.sync()
+        assert report.counts == {"added": 0, "modified": 0, "deleted": 0, "moved": 0, "unchanged": 3}
         assert vault.state_bytes() == before
 
     def test_a_young_file_is_looked_at_once_more_and_then_settled(self, tmp_path: Path) -> None:
@@ -531,6 +543,21 @@ class TestCrash:
         assert report.notices
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    def test_a_tie_that_was_left_open_is_closed_without_reading_or_writing_what_agrees(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.execute("UPDATE project SET tie_closed = 0")
+        index, ids = vault.index_path.read_bytes(), vault.ids()
+        with monkeypatch.context() as patch:
+            opening_fails(patch)
+            report = vault.sync()
+            assert report.notices == [DISAGREE]
+            assert report.counts["unchanged"] == 3
+            assert vault.sync().notices == []
+        assert (vault.index_path.read_bytes(), vault.ids()) == (index, ids)
+        assert vault.rows("SELECT tie_closed FROM project") == [(1,)]
+
     async def test_a_cancelled_sync_leaves_no_lock_and_keeps_what_was_committed(
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -610,6 +637,53 @@ class TestUnreadable:
         assert "one.md" not in vault.ids()
         assert b"one.md" not in vault.index
         assert counts(vault) == {"added": 1, "unchanged": 2}
+
+    def test_a_new_file_that_cannot_be_read_is_no_rename_and_reported_once(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        vault.write("uno.md", NOTE)
+        (vault.root / "one.md").unlink()
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"uno.md")
+            report = vault.sync()
+        assert (paths_of(report.failed), report.counts["moved"], report.counts["deleted"]) == ([b"uno.md"], 0, 1)
+        assert vault.ids() == {path: known for path, known in before.items() if path != "one.md"}
+        assert counts(vault) == {"added": 1, "unchanged": 2}
+
+    def test_a_new_file_that_vanishes_while_it_is_read_is_forgotten(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        file = vault.write("new.md", "new\n")
+        real = Tree.open_file
+
+        def vanish(self: Tree, path: bytes) -> int:
+            if path == b"new.md":
+                file.unlink()
+            return real(self, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tree, "open_file", vanish)
+            report = vault.sync()
+        assert (report.failed, paths_of(report.skipped)) == ([], [b"new.md"])
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+        vault.write("one.md", "edited\n")
+        assert vault.sync().skipped == []
+        assert vault.rows("SELECT COUNT(*) FROM file_failure") == [(0,)]
+
+    def test_with_the_database_lost_a_folder_that_cannot_be_listed_is_forgotten_by_the_index_too(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vault.settled_sync()
+        vault.database_path.unlink()
+        with monkeypatch.context() as patch:
+            deny_folder(patch, b"sub")
+            vault.sync()
+        assert list(vault.index) == [b"one.md"]
+        assert counts(vault) == {"added": 2, "unchanged": 1}
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
 
     def test_an_unreadable_folder_is_not_a_deletion(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
         vault.settled_sync()
@@ -992,6 +1066,39 @@ class TestModesOfSync:
         report = vault.project.rehearse_sync()
         assert report.counts["added"] == 3
         assert not vault.state_path.exists()
+
+    @pytest.mark.parametrize(
+        ("loss", "is_told"),
+        [
+            (lambda vault: None, False),
+            (lambda vault: vault.index_path.unlink(), False),
+            (lambda vault: vault.database_path.unlink(), True),
+            (lambda vault: vault.database_path.write_bytes(b"no database " * 1000), True),
+            (lambda vault: vault.execute("UPDATE project SET tie_closed = 0"), True),
+            (lambda vault: vault.execute("UPDATE project SET index_trailer = ?", "00" * 20), True),
+        ],
+    )
+    def test_a_rehearsal_tells_that_the_stores_disagree(
+        self, vault: Vault, loss: Callable[[Vault], None], is_told: bool
+    ) -> None:
+        vault.settled_sync()
+        loss(vault)
+        before = vault.state_bytes()
+        notices = vault.project.rehearse_sync().notices
+        assert vault.state_bytes() == before
+        assert len(notices) == is_told
+        assert all("do not belong together" in notice for notice in notices)
+
+    def test_a_rehearsal_counts_what_the_sync_then_does(self, vault: Vault) -> None:
+        many(vault, 3)
+        vault.settled_sync()
+        vault.write("one.md", "edited\n")
+        vault.write("new.md", "new\n")
+        (vault.root / "sub/picture.png").unlink()
+        (vault.root / "many/note 000.md").rename(vault.root / "moved.md")
+        rehearsal = vault.project.rehearse_sync()
+        assert rehearsal.counts == {"added": 1, "modified": 1, "deleted": 1, "moved": 1, "unchanged": 3}
+        assert vault.sync().counts == rehearsal.counts
 
     def test_a_held_lock_is_waited_for_and_then_named(self, vault: Vault) -> None:
         vault.sync()

@@ -99,6 +99,32 @@ def test_the_last_word_on_a_path_is_the_one_that_counts() -> None:
     assert encoded(draft)[b"f"] == known
 
 
+def test_a_new_path_that_is_gone_again_is_not_stored() -> None:
+    draft = draft_of(entry(b"f", **OLD))
+    draft.put(b"g", STAT._replace(**OLD), SOME_ID, Tracking.CONTENT)
+    draft.drop(b"g")
+    assert draft.encode() is None
+    draft.put(b"g", STAT._replace(**OLD), SOME_ID, Tracking.CONTENT)
+    draft.put_unread(b"f", None)
+    assert list(encoded(draft)) == [b"g"]
+
+
+@pytest.mark.parametrize("known", [None, entry(b"f", SOME_ID, **OLD)])
+def test_what_was_recognised_and_then_not_read_stays_what_it_was_recognised_as(known: Entry | None) -> None:
+    draft = draft_of(*([known] if known else []))
+    draft.put(b"f", STAT._replace(**OLD), HELLO_ID, Tracking.STAT)
+    draft.put_unread(b"f", known)
+    assert encoded(draft)[b"f"] == Entry.of(b"f", STAT._replace(**OLD), HELLO_ID, Tracking.STAT).with_size_zero()
+
+
+def test_what_was_dropped_and_then_not_read_stays_known() -> None:
+    known = entry(b"f", **OLD)
+    draft = draft_of(known)
+    draft.drop(b"f")
+    draft.put_unread(b"f", known)
+    assert encoded(draft)[b"f"] == known.with_size_zero()
+
+
 def test_length_counts_what_the_new_index_will_hold() -> None:
     draft = draft_of(entry(b"a"), entry(b"b"))
     assert draft.entry_count == 2

@@ -16,9 +16,11 @@ from bm_gitindex.index.stat import (
     Trust,
     entry_mode,
     is_regular,
+    low32,
     stat_changes,
     stat_data,
     stored_size,
+    stored_time,
 )
 from support.values import NS, STAT, FakeStat
 
@@ -54,6 +56,17 @@ def test_every_field_stands_in_its_place() -> None:
 )
 def test_wider_numbers_are_cut_to_32_bits(fake: FakeStat, field: str, stored: int) -> None:
     assert getattr(stat_data(fake), field) == stored
+
+
+@given(st.integers(-(2**70), 2**70))
+def test_a_time_and_a_number_alone_are_cut_as_those_of_a_stat_are(number: int) -> None:
+    fields = stat_data(FakeStat(st_mtime_ns=number, st_ino=number))
+    assert stored_time(number) == (fields.mtime_s, fields.mtime_ns)
+    assert low32(number) == fields.ino == number % 2**32
+
+
+def test_modes_are_those_that_git_writes() -> None:
+    assert (MODE_REGULAR, MODE_EXECUTABLE) == (0o100644, 0o100755)
 
 
 def test_r18_mtime_beyond_2_32_is_stored_as_its_low_half() -> None:
