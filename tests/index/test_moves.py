@@ -87,6 +87,24 @@ def test_an_ambiguous_pair_goes_by_the_nearest_path(
     assert pair_by_id([lost(path) for path in old], [found(path) for path in new]) == pairs
 
 
+@pytest.mark.parametrize(
+    ("old", "nearest", "farther"),
+    [
+        pytest.param(b"a/b/c/x", b"a/b/z/x", b"a/a/a/x", id="more folders shared"),
+        pytest.param(b"a/b/c/x", b"a/q/r/x", b"Z/b/c/x", id="shared from the root on"),
+        pytest.param(b"a/b/c/x", b"a/b/c/d/x", b"X/x", id="deeper in the same folder"),
+        pytest.param(b"a/b/c/x", b"a/b/c/d/x", b"x", id="deeper rather than at the root"),
+        pytest.param(b"a/b/c/d/x", b"a/b/x", b"a/b/c/d/e/f/g/x", id="two up rather than three down"),
+        pytest.param(b"a/b/x", b"a/b/z/x", b"a/A/x", id="down rather than beside"),
+        pytest.param(b"a/b/x", b"a/x", b"a/b/q/r/x", id="up rather than two down"),
+        pytest.param(b"a/b/x", b"z/z/z/x", b"a/b/y", id="the same base name, however far"),
+    ],
+)
+def test_the_nearest_path_is_the_one_fewest_steps_away(old: bytes, nearest: bytes, farther: bytes) -> None:
+    assert pair_by_id([lost(old)], [found(farther), found(nearest)]) == {nearest: old}
+    assert pair_by_id(iter([lost(nearest), lost(farther)]), iter([found(old)])) == {old: nearest}
+
+
 COMMON = [
     pytest.param(EMPTY_BLOB_ID, Tracking.CONTENT, id="empty"),
     pytest.param(SOME_ID, Tracking.STAT, id="stat-only"),
