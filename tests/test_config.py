@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bm_gitindex.config import config_path, flat_options, load_options, options_from, store_option
-from bm_gitindex.errors import ConfigError, StateFolderError
+from bm_gitindex.errors import ConfigError, StateFolderError, StateWriteError
 from bm_gitindex.options import NoteBounds, Options
+from support.faults import raising
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,6 +153,15 @@ def test_storing_makes_the_state_folder_and_a_private_file(tmp_path: Path) -> No
     store_option(tmp_path, "include_hidden", "true")
     assert stat.S_IMODE(config_path(tmp_path).stat().st_mode) == 0o600
     assert (tmp_path / ".basic-memory" / ".gitignore").exists()
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_option(root, "include_hidden", "true")
+    before = config_path(root).read_bytes()
+    monkeypatch.setattr(os, "write", raising(OSError(28, "No space left on device")))
+    with pytest.raises(StateWriteError, match=r"cannot write .*config\.toml: No space left"):
+        store_option(root, "include_hidden", "false")
+    assert config_path(root).read_bytes() == before
 
 
 def test_storing_into_the_folder_of_another_program_is_refused(root: Path) -> None:

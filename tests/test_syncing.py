@@ -21,6 +21,7 @@ from bm_gitindex.errors import (
     SchemaUnsupportedError,
     StateFolderError,
     StateWriteError,
+    UsageError,
 )
 from bm_gitindex.index.entry import blob_id
 from bm_gitindex.indexlock import IndexLock, lock_index
@@ -324,6 +325,16 @@ class TestPartialSync:
     def test_a_path_outside_of_the_root_is_refused(self, vault: Vault) -> None:
         with pytest.raises(bmg.BmGitIndexError, match="outside"):
             vault.sync("../elsewhere")
+
+    def test_with_a_damaged_index_any_path_may_be_one_that_it_knew(self, vault: Vault, tmp_path: Path) -> None:
+        vault.settled_sync()
+        (vault.root / "one.md").unlink()
+        assert bmg.status(vault.root, ["one.md"]).changes == vault.status().changes
+        with pytest.raises(UsageError, match=r"none\.md is neither in the project nor in its index"):
+            vault.sync("none.md")
+        vault.index_path.write_bytes(b"damaged")
+        assert counts(vault, "one.md") == {"deleted": 1, "unchanged": 2}
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
 
     def test_without_a_match_a_partial_sync_becomes_a_full_one(self, vault: Vault) -> None:
         assert counts(vault, "one.md") == {"added": 3}
