@@ -68,6 +68,15 @@ def test_r09_a_racy_entry_that_was_compared_by_content_keeps_its_size() -> None:
     assert encoded(draft)[b"f"] == entry(b"f", **OLD)
 
 
+@pytest.mark.parametrize("baseline", [LATE, Baseline(100, is_trusted=True), LATE.distrusted()])
+def test_what_was_read_replaces_what_was_known_racy_or_not(baseline: Baseline) -> None:
+    draft = draft_of(entry(b"f", **OLD), entry(b"g", **OLD), baseline=baseline)
+    draft.put(b"f", STAT._replace(**OLD), HELLO_ID, Tracking.CONTENT)
+    draft.drop(b"g")
+    index = encoded(draft)
+    assert [index[path] for path in index] == [entry(b"f", HELLO_ID, **OLD)]
+
+
 def test_an_entry_that_was_not_racy_is_left_alone() -> None:
     draft = draft_of(entry(b"f", **OLD))
     draft.put(b"g", STAT._replace(**OLD), SOME_ID, Tracking.CONTENT)

@@ -127,7 +127,7 @@ def test_an_id_that_many_share_needs_inode_or_base_name(
 def test_inode_wins_over_base_name() -> None:
     old = [lost(b"a/x", EMPTY_BLOB_ID, ino=1), lost(b"a/y", EMPTY_BLOB_ID, ino=2)]
     new = [found(b"b/x", EMPTY_BLOB_ID, ino=2), found(b"b/z", EMPTY_BLOB_ID, ino=1)]
-    assert pair_by_id(old, new) == {b"b/x": b"a/y", b"b/z": b"a/x"}
+    assert pair_by_id(iter(old), iter(new)) == {b"b/x": b"a/y", b"b/z": b"a/x"}
 
 
 def test_a_path_that_only_the_database_knows_has_no_inode_to_agree() -> None:
