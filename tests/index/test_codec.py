@@ -301,7 +301,7 @@ def test_f08_a_strip_length_of_any_size_is_read(beside: Git, length: int) -> Non
 
 def test_f08_strip_length_301_is_81_2d() -> None:
     first = compressed_record(b"\0", b"a" * 302)
-    data = sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b"))
+    data = sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b", 2))
     assert list(decode(data)) == [b"a" * 302, b"ab"]
 
 
@@ -458,6 +458,14 @@ def test_an_end_of_entries_without_a_table_leaves_walking() -> None:
     assert read_by_walking(sealed(header(4) + entries_bytes + extension(b"ABCD", b"data") + end)) == SMALL
 
 
+@pytest.mark.parametrize("length", [29, 31])
+def test_a_table_does_not_hide_a_name_of_another_length(length: int) -> None:
+    """Both lengths give the record the same padded length: only the NUL tells where the name ends."""
+    body = encode(SMALL)[:-20].replace(b"\0\x1eeee", b"\0%ceee" % length)
+    with pytest.raises(IndexDamagedError, match="as long"):
+        decode(sealed(body))
+
+
 def test_a_table_before_another_extension_is_used_if_the_hash_covers_it() -> None:
     entries_bytes, right = _parts(SMALL)
     table = extension(b"IEOT", struct.pack(">9I", 1, *[n for block in right for n in block]))
@@ -522,7 +530,7 @@ def test_a_sealed_lie_raises_nothing_but_the_two_errors(entries: list[Entry], at
 SAMPLES = {
     "version 2": encode(SMALL),
     "version 3": encode([SMALL[0]._replace(skip_worktree=True), SMALL[1]]),
-    "version 4": sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"d")),
+    "version 4": sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"d", 3)),
     "zero stat": encode([Entry(b"z", values.ZERO_STAT, values.SOME_ID)]),
     "empty": encode([]),
 }
@@ -572,6 +580,10 @@ def test_f01_a_file_of_no_bytes_is_damage() -> None:
         (sealed(header(2) + record(b"b") + record(b"a")), IndexDamagedError, "order"),
         (sealed(header(2) + record(b"a") + record(b"a")), IndexDamagedError, "order"),
         (sealed(header(2) + record(b"a", 0x2000) + record(b"a", 0x1000)), IndexDamagedError, "order"),
+        (sealed(header(1) + record(b"abcd").replace(b"\x04abcd", b"\x03abcd")), IndexDamagedError, "as long"),
+        (sealed(header(1) + record(b"abcd").replace(b"\x04abcd", b"\x05abcd")), IndexDamagedError, "as long"),
+        (sealed(header(1) + record(b"abcd", 0xFFF)), IndexDamagedError, "as long"),
+        (sealed(header(1, 4) + compressed_record(b"\0", b"abcd", 3)), IndexDamagedError, "as long"),
         (sealed(header(1) + record(b"a") + extension(b"TREE", b"abc")[:-1]), IndexDamagedError, "extension"),
         (sealed(header(1) + record(b"a") + b"TREE"), IndexDamagedError, "extension"),
     ],

@@ -121,9 +121,10 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     flags = list(struct.unpack(f">{count}H", b"".join([data[o + 60 : o + 62] for o in offsets])))
     if max(flags) >= FLAG_NAME_LENGTH:
         return None
-    names = [data[o + 62 : o + 62 + length] for o, length in zip(offsets, flags, strict=True)]
+    padded = b"".join([data[o + 62 : o + 63 + length] for o, length in zip(offsets, flags, strict=True)])
+    *names, rest = padded.split(b"\0")
     steps = map(sub, [*offsets[1:], end], offsets)
-    if [(length + 70) & ~7 for length in flags] != list(steps):
+    if rest or list(map(len, names)) != flags or [(length + 70) & ~7 for length in flags] != list(steps):
         return None
     return _Table(offsets, names, flags, end)
 
@@ -165,14 +166,16 @@ def _walk(data: bytes, count: int) -> _Table:
     offset = _HEADER.size
     for _ in range(count):
         flags, start = _head_at(data, offset, limit)
-        length = flags & FLAG_NAME_LENGTH
-        if length == FLAG_NAME_LENGTH:
-            length = data.find(b"\0", start, limit) - start
+        end = data.find(b"\0", start, limit)
+        if end < 0:
+            raise IndexDamagedError("an entry reaches beyond the end of the index")
+        name = data[start:end]
+        _verify_length(name, flags)
         table.offsets.append(offset)
-        table.names.append(data[start : start + length])
+        table.names.append(name)
         table.flags.append(flags)
-        offset += record_length(length, extended=bool(flags & FLAG_EXTENDED))
-        if length < 0 or offset > limit:
+        offset += record_length(len(name), extended=bool(flags & FLAG_EXTENDED))
+        if offset > limit:
             raise IndexDamagedError("an entry reaches beyond the end of the index")
     return table._replace(end=offset)
 
@@ -191,6 +194,7 @@ def _walk_compressed(data: bytes, count: int) -> _Table:
         if end < 0 or strip_length > len(name):
             raise IndexDamagedError("a compressed path cannot be restored")
         name = name[: len(name) - strip_length] + data[start:end]
+        _verify_length(name, flags)
         table.offsets.append(offset)
         table.names.append(name)
         table.flags.append(flags)
@@ -202,6 +206,12 @@ def _verify_count(count: int, limit: int) -> None:
     """Raise before anything is allocated for more entries than the bytes could hold."""
     if count > (limit - _HEADER.size) // ENTRY_HEAD.size:
         raise IndexDamagedError(f"the index claims {count} entries, more than it has room for")
+
+
+def _verify_length(name: bytes, flags: int) -> None:
+    """Raise where a name does not end where its entry says: another reader would take it for another name."""
+    if min(len(name), FLAG_NAME_LENGTH) != flags & FLAG_NAME_LENGTH:
+        raise IndexDamagedError("a path in the index is not as long as its entry says")
 
 
 def _head_at(data: bytes, offset: int, limit: int) -> tuple[int, int]:
