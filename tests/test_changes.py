@@ -1,10 +1,10 @@
-"""What status says of real files: git's racy cases, the moves, and that it opens little and writes nothing."""
+"""What status says of real files: the plain states, the moves, and that it opens little and writes nothing."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,8 +15,8 @@ from bm_gitindex.index.entry import EMPTY_BLOB_ID, Tracking
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.rules import Kind
 from bm_gitindex.worktree.tree import Tree
-from support.project import BY_CTIME, BY_MTIME, LATE_S, NS, OLD_S
-from support.values import HELLO_ID, ZERO_STAT
+from support.project import BY_CTIME, BY_MTIME, NS, OLD_S
+from support.values import HELLO_ID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from support.git import Git
     from support.project import Project
 
-GIT_BY_MTIME: dict[str, Any] = {"core_trustctime": "false"}
 LARGE = 10_000_001
 
 
@@ -42,11 +41,6 @@ def forbid_opening(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_opening(monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_opening(monkeypatch)
-
-
-def by_mtime(project: Project) -> Project:
-    project.options = BY_MTIME
-    return project
 
 
 # --- the plain states ------------------------------------------------------------------------------------------------
@@ -107,247 +101,7 @@ def test_changes_and_skipped_are_in_order_of_path(project: Project) -> None:
     assert [s.path for s in report.skipped] == [b"a/link.md", b"z-link.md"]
 
 
-# --- conformance: the racy cases -------------------------------------------------------------------------------------
-
-
-def racy(project: Project, timestamp_s: int, edited: bytes = b"HELLO\n", mtime_s: int = OLD_S) -> None:
-    """Index f, edit it to the same size, put its mtime back, and set T."""
-    project.write("f.md", b"hello\n", mtime_s)
-    project.commit([project.entry("f.md")], timestamp_s)
-    project.write("f.md", edited, mtime_s)
-
-
-@pytest.mark.parametrize(
-    ("timestamp_s", "mtime_s"),
-    [
-        pytest.param(OLD_S, OLD_S, id="R01"),
-        pytest.param(OLD_S, OLD_S + 100, id="R04"),
-        pytest.param(1, OLD_S, id="R07"),
-    ],
-)
-def test_a_racy_edit_is_modified(project: Project, git: Git, timestamp_s: int, mtime_s: int) -> None:
-    racy(by_mtime(project), timestamp_s, mtime_s=mtime_s)
-    assert project.changes() == {b"f.md": "modified"}
-    assert project.status().counters.files_read == 1
-    assert git.changed(**GIT_BY_MTIME) == {b"f.md": "M"}
-
-
-def test_a_racy_edit_is_modified_when_t_is_0(project: Project) -> None:
-    racy(by_mtime(project), 0)
-    assert project.changes() == {b"f.md": "modified"}
-
-
-def test_r02_an_edit_in_an_older_second_is_seen_by_ctime_alone(project: Project, git: Git) -> None:
-    racy(by_mtime(project), OLD_S + 1)
-    assert project.changes() == {}
-    assert git.changed(**GIT_BY_MTIME) == {}
-    project.options = BY_CTIME
-    assert project.changes() == {b"f.md": "modified"}
-
-
-def test_r02_ctime_is_seen_by_nanoseconds(project: Project) -> None:
-    project.write("f.md")
-    now = project.entry("f.md")
-    project.commit([now._replace(stat=now.stat._replace(ctime_ns=now.stat.ctime_ns ^ 1))])
-    project.write("f.md", b"HELLO\n")
-    other = project.entry("f.md").stat
-    project.commit([now._replace(stat=other._replace(ctime_ns=other.ctime_ns ^ 1))])
-    assert project.changes() == {b"f.md": "modified"}
-
-
-def test_r05_a_racy_file_that_is_the_same_is_clean_and_was_read(project: Project, git: Git) -> None:
-    racy(by_mtime(project), OLD_S, edited=b"hello\n")
-    report = project.status()
-    assert report.is_clean
-    assert (report.counters.files_read, report.counters.bytes_read) == (1, 6)
-    assert git.changed(**GIT_BY_MTIME) == {}
-
-
-@pytest.mark.parametrize("size_stored", [0, 6])
-def test_r10_a_racy_file_that_is_now_empty_is_dirty(project: Project, git: Git, size_stored: int) -> None:
-    by_mtime(project).write("f.md")
-    project.commit([project.entry("f.md", size=size_stored)], OLD_S)
-    project.write("f.md", b"")
-    assert project.changes() == {b"f.md": "modified"}
-    assert git.changed(**GIT_BY_MTIME) == {b"f.md": "M"}
-
-
-def test_r11_size_0_stored_and_then_emptied_is_still_dirty(project: Project, git: Git) -> None:
-    by_mtime(project).write("f.md")
-    project.commit([project.entry("f.md", size=0)], LATE_S)
-    project.write("f.md", b"")
-    assert project.changes() == {b"f.md": "modified"}
-    assert git.changed(**GIT_BY_MTIME) == {b"f.md": "M"}
-
-
-def test_r11_an_empty_file_does_not_equal_a_smudged_entry_with_its_every_stat_field(project: Project) -> None:
-    project.write("f.md", b"")
-    project.commit([project.entry("f.md")._replace(blob_id=HELLO_ID)])
-    assert project.read().index[b"f.md"].stat == project.entry("f.md").stat
-    assert project.changes() == {b"f.md": "modified"}
-
-
-def test_r12_a_truly_empty_file_is_clean_unread(project: Project, git: Git) -> None:
-    project.write("f.md", b"")
-    project.index_all()
-    report = project.status()
-    assert report.is_clean
-    assert report.counters.files_read == 0
-    assert git("diff-files", "--name-only") == b""
-
-
-@pytest.mark.parametrize(("content", "expected"), [(b"hello\n", {}), (b"HELLO\n", {b"f.md": "modified"})])
-def test_r13_r14_zero_stat_is_settled_by_content(
-    project: Project, git: Git, content: bytes, expected: dict[bytes, str]
-) -> None:
-    project.write("f.md", content)
-    git.cacheinfo(b"100644 " + HELLO_ID.hex().encode() + b" 0\tf.md")
-    assert project.read().index[b"f.md"].stat == ZERO_STAT
-    assert project.changes() == expected
-    assert git.changed() == ({b"f.md": "M"} if expected else {})
-
-
-@pytest.mark.parametrize(("content", "expected"), [(b"hello\n", {}), (b"HELLO\n", {b"f.md": "modified"})])
-def test_r16_nanoseconds_of_mtime_are_a_reason_to_look(
-    project: Project, git: Git, content: bytes, expected: dict[bytes, str]
-) -> None:
-    by_mtime(project).write("f.md")
-    project.index_all()
-    project.write("f.md", content)
-    set_mtime(project, "f.md", OLD_S, 1)
-    assert project.changes() == expected
-    assert project.status().counters.files_read == 1
-    assert git.changed(**GIT_BY_MTIME) == {}
-
-
-def test_r18_an_mtime_beyond_2_32_is_clean(project: Project, git: Git) -> None:
-    by_mtime(project).write("f.md", mtime_s=2**32 + 500)
-    if os.lstat(project.path("f.md")).st_mtime_ns != (2**32 + 500) * NS:
-        pytest.skip("the file system keeps no such time")
-    project.index_all()
-    assert project.read().index[b"f.md"].stat.mtime_s == 500
-    assert project.status().counters.files_read == 0
-    assert project.changes() == {}
-    assert git("diff-files", "--name-only", **GIT_BY_MTIME) == b""
-
-
-def test_r22_a_touched_file_is_compared_by_content_and_clean(project: Project, git: Git) -> None:
-    project.write("f.md")
-    project.index_all()
-    set_mtime(project, "f.md", OLD_S + 7)
-    report = project.status()
-    assert report.is_clean
-    assert report.counters.files_read == 1
-    assert git.changed() == {}
-    project.commit([project.entry("f.md")])
-    assert project.status().counters.files_read == 0
-
-
-def test_r23_check_stat_minimal_takes_a_new_inode_for_the_same_file(project: Project, git: Git) -> None:
-    project.write("f.md")
-    project.index_all()
-    project.write("other", b"HELLO\n")
-    os.replace(project.path("other"), project.path("f.md"))
-    assert project.changes(check_stat="minimal") == {}
-    assert git("diff-files", "--name-only", core_checkStat="minimal", core_trustctime="false") == b""
-    assert project.changes() == {b"f.md": "modified"}
-
-
-@pytest.mark.parametrize(
-    ("field", "git_is_dirty"), [pytest.param("dev", False, id="R25"), pytest.param("uid", True, id="R26")]
-)
-def test_device_and_owner_are_not_compared(project: Project, git: Git, field: str, git_is_dirty: bool) -> None:
-    project.write("f.md")
-    entry = project.entry("f.md")
-    project.commit([entry._replace(stat=entry.stat._replace(**{field: 4242}))])
-    report = project.status()
-    assert report.is_clean
-    assert report.counters.files_read == 0
-    assert (git("diff-files", "--name-only") != b"") is git_is_dirty
-    assert git.changed() == {}
-
-
-def test_r27_5_gib_are_stored_as_1_gib_and_never_opened(
-    project: Project, git: Git, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.sparse("film.mkv", 5 * 1024**3)
-    forbid_opening(monkeypatch)
-    project.index_all()
-    assert project.status().is_clean
-    assert project.read().index[b"film.mkv"].stat.size == 1024**3
-    assert git("diff-files", "--name-only") == b""
-
-
-def test_r29_4_gib_are_not_stored_as_0(project: Project) -> None:
-    project.sparse("film.mkv", 4 * 1024**3)
-    project.index_all()
-    assert project.read().index[b"film.mkv"].stat.size == 0x8000_0000
-    assert project.status().is_clean
-
-
-@pytest.mark.parametrize(("mode", "letter"), [(0o744, "M"), (0o654, None), (0o600, None)])
-def test_r30_the_owners_x_bit_is_a_change(project: Project, git: Git, mode: int, letter: str | None) -> None:
-    project.write("f.md")
-    project.index_all()
-    os.chmod(project.path("f.md"), mode)
-    assert project.changes() == ({b"f.md": "modified"} if letter else {})
-    assert project.changes(trust_filemode=False) == {}
-    assert git.changed() == ({b"f.md": letter} if letter else {})
-
-
-def test_r32_a_file_that_became_a_symlink_is_deleted_and_skipped(project: Project, git: Git) -> None:
-    project.write("f.md")
-    project.write("target.md", b"x")
-    project.index_all()
-    os.unlink(project.path("f.md"))
-    os.symlink("target.md", project.path("f.md"))
-    report = project.status()
-    assert {c.path: c.status.value for c in report.changes} == {b"f.md": "deleted"}
-    assert [(s.path, s.reason.value) for s in report.skipped] == [(b"f.md", "symbolic link")]
-    assert git.changed() == {b"f.md": "T"}
-
-
-def test_r32_a_file_that_became_a_folder_is_deleted_and_the_rest_is_new(project: Project, git: Git) -> None:
-    project.write("f")
-    project.index_all()
-    os.unlink(project.path("f"))
-    project.write("f/inner.md", b"something longer")
-    assert project.changes() == {b"f": "deleted", b"f/inner.md": "added"}
-    assert git.changed() == {b"f": "D"}
-
-
-def test_r32_a_folder_that_became_a_file(project: Project) -> None:
-    project.write("f/inner.md", b"something longer")
-    project.index_all()
-    os.unlink(project.path("f/inner.md"))
-    os.rmdir(project.path("f"))
-    project.write("f", b"x")
-    assert project.changes() == {b"f": "added", b"f/inner.md": "deleted"}
-
-
-@pytest.mark.parametrize("switch", ["--assume-unchanged", "--skip-worktree"])
-def test_r35_a_bit_that_git_sets_does_not_hide_a_note(project: Project, git: Git, switch: str) -> None:
-    project.write("f.md")
-    project.index_all()
-    git("update-index", switch, "f.md")
-    project.set_timestamp(LATE_S)
-    assert project.changes() == {}
-    project.write("f.md", b"HELLO\n")
-    assert project.changes() == {b"f.md": "modified"}
-    assert git("diff-files", "--name-only") == b""
-
-
-def test_r36_git_leaves_a_stat_only_file_alone(project: Project, git: Git) -> None:
-    project.sparse("scan.pdf", LARGE)
-    project.write("note.md")
-    project.index_all()
-    assert project.read().index.version == 3
-    project.sparse("scan.pdf", LARGE + 1)
-    assert project.changes() == {b"scan.pdf": "modified"}
-    assert git("diff-files", "--name-only") == b""
-    git.refresh()
-    git("checkout-index", "--force", "--all", "--no-create")
-    assert os.path.getsize(project.path("scan.pdf")) == LARGE + 1
+# --- whose index it is -----------------------------------------------------------------------------------------------
 
 
 def test_r42_an_index_lock_does_not_keep_status_from_reading(project: Project) -> None:
@@ -360,31 +114,13 @@ def test_r42_an_index_lock_does_not_keep_status_from_reading(project: Project) -
         assert project.status().is_clean
 
 
-def test_f05_an_unchecked_index_makes_every_entry_racy(project: Project) -> None:
-    project.write("f.md")
-    project.index_all()
-    data = project.state.index.read_bytes()
-    project.state.index.write_bytes(data[:-20] + bytes(20))
-    project.set_timestamp(LATE_S)
-    report = project.status()
-    assert report.is_clean
-    assert report.counters.files_read == 1
-
-
-def test_clause_6_an_index_that_git_wrote_makes_every_entry_racy(project: Project, git: Git) -> None:
-    racy(by_mtime(project), LATE_S)
-    project.set_timestamp(LATE_S)
-    assert project.changes() == {}
-    project.write("other.md")
-    git.cacheinfo(b"100644 " + HELLO_ID.hex().encode() + b" 0\tother.md")
-    project.set_timestamp(LATE_S)
-    assert project.changes() == {b"f.md": "modified"}
-
-
 def test_clause_6_an_index_of_another_machine_makes_every_entry_racy(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    racy(by_mtime(project), LATE_S)
+    project.options = BY_MTIME
+    project.write("f.md")
+    project.index_all()
+    project.write("f.md", b"HELLO\n")
     assert project.changes() == {}
     monkeypatch.setattr("bm_gitindex.indexfile.machine_id", lambda: "elsewhere")
     assert project.changes() == {b"f.md": "modified"}
@@ -440,25 +176,6 @@ def test_a_file_of_another_size_is_modified_unread(project: Project) -> None:
     assert [c.status for c in report.changes] == [ChangeStatus.MODIFIED]
     assert report.changes[0].size_bytes == 13
     assert report.counters.files_read == 0
-
-
-def test_each_file_is_read_once_at_most(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R50."""
-    for name in ("racy.md", "gone.md", "other.md"):
-        project.write(name, name.encode())
-    project.index_all(OLD_S)
-    os.unlink(project.path("gone.md"))
-    project.write("new.md", b"new?.md")
-    opened: list[bytes] = []
-    open_file = Tree.open_file
-
-    def counted(self: Tree, path: bytes) -> int:
-        opened.append(path)
-        return open_file(self, path)
-
-    monkeypatch.setattr(Tree, "open_file", counted)
-    report = project.status()
-    assert len(opened) == len(set(opened)) == report.counters.files_read
 
 
 # --- large files -----------------------------------------------------------------------------------------------------
@@ -540,15 +257,6 @@ def test_a_young_or_racy_stat_only_file_is_clean_unread(project: Project, no_ope
     report = project.status()
     assert report.is_clean
     assert report.counters.files_read == 0
-
-
-def test_a_stat_only_file_is_compared_beyond_32_bits(project: Project) -> None:
-    project.options = BY_MTIME
-    project.sparse("film.mkv", 5 * 1024**3)
-    project.index_all()
-    project.sparse("film.mkv", 9 * 1024**3)
-    assert project.read().index[b"film.mkv"].stat.size == project.entry("film.mkv").stat.size
-    assert project.changes() == {b"film.mkv": "modified"}
 
 
 # --- partial ---------------------------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.git import Git
     from support.project import Project
 
 HOLD = """
@@ -311,15 +310,6 @@ def test_a_left_over_keeps_its_inode_from_gits_lock(project: Project) -> None:
     assert project.state.index_lock.stat().st_ino != left_over
     with pytest.raises(LockHeldError):
         acquire(project)
-
-
-def test_r42_git_respects_ours(project: Project, git: Git) -> None:
-    project.write("a.md")
-    with lock_index(project.state, 0, "test"):
-        done = git.run("update-index", "--add", "--info-only", "a.md")
-        assert done.returncode == 128
-        assert b"index.lock" in done.stderr
-    git.add("a.md")
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.EXDEV])

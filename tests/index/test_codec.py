@@ -1,16 +1,13 @@
-"""The index format, with git, dulwich and libgit2 as second readers."""
+"""The index format, by literals; what git makes of it is in `conformance`."""
 
 from __future__ import annotations
 
-import os
 import struct
 from hashlib import sha1
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unittest import mock
 
-import pygit2
 import pytest
-from dulwich.index import Index as DulwichIndex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,14 +15,11 @@ from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
 from bm_gitindex.index import codec
 from bm_gitindex.index.codec import decode, encode, encode_entry, is_valid_path, update
 from bm_gitindex.index.entry import Entry, Index
-from bm_gitindex.index.stat import StatData
 from support import values
-from support.git import Git
 from support.values import compressed_record, entry, extension, header, record, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 BAD_PATHS = [
     *(b".git/x", b"a/.git", b".git", b".GIT/x", b"a/.Git/b", b"../x", b"a/..", b"..", b"a//b", b"./a", b"a/.", b"."),
@@ -52,13 +46,6 @@ def outcome(read: Callable[[bytes], Index], data: bytes) -> object:
         return listed(read(data))
     except (IndexDamagedError, IndexUnsupportedError) as error:
         return type(error)
-
-
-@pytest.fixture
-def beside(tmp_path: Path) -> Git:
-    """git with an index of its own."""
-    (tmp_path / "tree").mkdir()
-    return Git(tmp_path / "git", tmp_path / "index", tmp_path / "tree")
 
 
 # --- round trip ------------------------------------------------------------------------------------------------------
@@ -142,14 +129,6 @@ def test_f18_a_path_that_git_forbids_is_neither_written_nor_read(path: bytes) ->
         decode(sealed(header(1) + record(path)))
 
 
-@pytest.mark.parametrize("path", [b"a.git", b".gitx/a", b"...", b"a/...", b"..a", b".", b"a/.git"])
-def test_validity_of_a_path_is_what_git_says_it_is(path: bytes, beside: Git) -> None:
-    line = b"100644 " + values.SOME_ID.hex().encode() + b" 0\t" + path + b"\0"
-    done = beside.run("update-index", "-z", "--index-info", stdin=line)
-    was_stored = done.returncode == 0 and path in [e.path for e in beside.entries()]
-    assert is_valid_path(path) == was_stored
-
-
 @pytest.mark.parametrize("blob_id", [bytes(20), b"", b"x" * 19, b"x" * 32])
 def test_f17_a_null_or_misshapen_id_is_never_stored(blob_id: bytes) -> None:
     with pytest.raises(ValueError, match="blob id"):
@@ -175,128 +154,7 @@ def test_f19_a_file_gives_way_to_a_folder_of_its_name_and_back(old: bytes, new: 
     assert list(decode(data)) == [new]
 
 
-# --- ours, read by others --------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=25)
-@given(entries=values.entries(max_size=8))
-@example(entries=[])
-@example(entries=[entry(b"l" * 5026), entry(b"m"), entry(b"n" * 4095), entry(b"o" * 4096)])
-def test_git_reads_what_is_written(beside: Git, entries: list[Entry]) -> None:
-    beside.index.write_bytes(encode(entries))
-    assert beside.entries() == in_order(entries)
-    assert beside.entries(index_threads=3) == in_order(entries)
-
-
-@settings(max_examples=25)
-@given(entries=values.entries(max_size=8))
-def test_libgit2_reads_what_is_written(beside: Git, entries: list[Entry]) -> None:
-    beside.index.write_bytes(encode(entries))
-    found = [(os.fsencode(e.path), str(e.id), int(e.mode)) for e in pygit2.Index(str(beside.index))]
-    assert found == [(e.path, e.blob_id.hex(), e.stat.mode) for e in in_order(entries)]
-
-
-@settings(max_examples=25)
-@given(entries=values.entries(values.short_paths, max_size=8))
-def test_dulwich_reads_what_is_written(beside: Git, entries: list[Entry]) -> None:
-    beside.index.write_bytes(encode(entries))
-    assert [_from_dulwich(path, e) for path, e in DulwichIndex(str(beside.index)).items()] == in_order(entries)
-
-
-def _from_dulwich(path: bytes, e: Any) -> Entry:
-    stat = StatData._make((*e.ctime, *e.mtime, e.dev, e.ino, e.mode, e.uid, e.gid, e.size))
-    bits = (e.flags & 0x8000, e.extended_flags & 0x4000, e.extended_flags & 0x2000)
-    return Entry(path, stat, bytes.fromhex(e.sha.decode()), *map(bool, bits))
-
-
-def test_git_verifies_the_checksum_that_is_written(beside: Git) -> None:
-    data = encode([entry(b"a")])
-    beside.index.write_bytes(data)
-    assert b"index file" not in beside.run("fsck", "--no-dangling").stderr
-    beside.index.write_bytes(data[:40] + b"\x55" + data[41:])
-    assert b"index file" in beside.run("fsck", "--no-dangling").stderr
-
-
-def test_git_writes_on_from_what_is_written(beside: Git) -> None:
-    kept = [entry(b"a"), entry(b"c")._replace(skip_worktree=True)]
-    beside.index.write_bytes(encode(kept))
-    beside.cacheinfo(b"100644 " + values.SOME_ID.hex().encode() + b" 0\tb")
-    index = decode(beside.index.read_bytes())
-    assert [index[b"a"], index[b"c"]] == kept
-    assert b"b" in index
-
-
-def test_a_large_index_is_read_by_git_in_threads(beside: Git) -> None:
-    entries = [entry(b"folder-%02d/note-%05d.md" % (n % 50, n)) for n in range(12_000)]
-    beside.index.write_bytes(encode(entries))
-    assert len(beside.entries(index_threads=4)) == 12_000
-
-
-# --- git's, read by us -----------------------------------------------------------------------------------------------
-
-GIT_NAMES = [
-    *(
-        b"a-b",
-        b"a.md",
-        b"a/b",
-        b"a0",
-        b"b\x7f",
-        b"b\xff",
-        b"caf\xc3\xa9/e\xcc\x81",
-        b"raw\xe9",
-        b"line\nbreak",
-        b"t\ttab",
-    ),
-    *(b"deep/" * 60 + b"leaf", b"deep/" * 60 + b"leaf2", b"z" * 200, b"z" * 199 + b"y/" + b"w" * 120),
-    *(b"n" * length for length in range(1, 17)),
-]
-
-
-@pytest.mark.parametrize("version", [2, 3, 4])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_what_git_writes_is_read(beside: Git, version: int, threads: int) -> None:
-    lines = [b"100%s %040x 0\t%s" % (b"755" if n % 3 else b"644", n + 1, name) for n, name in enumerate(GIT_NAMES)]
-    beside.cacheinfo(*lines)
-    beside("update-index", "--index-version", str(version), index_threads=threads)
-    beside("update-index", "--assume-unchanged", "a.md", index_threads=threads)
-    if version != 2:
-        beside("update-index", "--skip-worktree", "a0", index_threads=threads)
-    index = decode(beside.index.read_bytes())
-    assert index.version == version
-    assert listed(index) == beside.entries()
-    assert sum(e.assume_valid for e in listed(index)) == 1
-    assert sum(e.skip_worktree for e in listed(index)) == (version != 2)
-
-
-@pytest.mark.parametrize("version", [2, 4])
-def test_real_files_with_their_stat_are_read(beside: Git, version: int) -> None:
-    for name in ("one.md", "sub/two.md", "sub/deep/three.md"):
-        path = beside.worktree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    beside.add("one.md", "sub/two.md", "sub/deep/three.md")
-    beside("update-index", "--index-version", str(version))
-    index = decode(beside.index.read_bytes())
-    assert listed(index) == beside.entries()
-    assert index[b"one.md"].blob_id.hex().encode() == beside("hash-object", "one.md").strip()
-    assert update(index, {}) == encode(listed(index))
-
-
-@pytest.mark.parametrize("version", [2, 4])
-def test_f07_a_path_of_5026_bytes_is_read(beside: Git, version: int) -> None:
-    path = b"/".join([b"p" * 250] * 20)[:5026].ljust(5026, b"q")
-    names = [path, path[:-1] + b"r", path[:-1] + b"r2"]
-    beside.cacheinfo(*(b"100644 %040x 0\t%s" % (9, name) for name in names))
-    beside("update-index", "--index-version", str(version))
-    assert list(decode(beside.index.read_bytes())) == names
-
-
-@pytest.mark.parametrize("length", [1, 100, 127, 128, 129, 254, 255, 301, 2000, 16_511, 16_512, 16_600])
-def test_f08_a_strip_length_of_any_size_is_read(beside: Git, length: int) -> None:
-    names = [b"a" + b"x" * length, b"ab" + b"y" * length, b"b"]
-    beside.cacheinfo(*(b"100644 %040x 0\t%s" % (9, name) for name in sorted(names)))
-    beside("update-index", "--index-version", "4")
-    assert list(decode(beside.index.read_bytes())) == sorted(names)
+# --- version 4 -------------------------------------------------------------------------------------------------------
 
 
 def test_f08_strip_length_301_is_81_2d() -> None:
@@ -317,82 +175,7 @@ def test_f33_a_strip_that_never_ends_is_damage() -> None:
             decode(sealed(header(1, 4) + struct.pack(">10I20sH", *values.STAT, values.SOME_ID, 1) + tail))
 
 
-def test_git_extensions_are_passed_over_and_not_copied(beside: Git) -> None:
-    (beside.worktree / "a.md").write_text("a")
-    beside("add", "a.md")
-    beside("write-tree")
-    beside("update-index", "--untracked-cache")
-    beside("status", "--porcelain")
-    beside.run("update-index", "--fsmonitor")
-    data = beside.index.read_bytes()
-    assert b"TREE" in data
-    assert b"UNTR" in data
-    ours = update(decode(data), {})
-    assert not {b"TREE", b"UNTR", b"FSMN"} & {ours[at : at + 4] for at in range(len(ours))}
-    assert listed(decode(ours)) == listed(decode(data))
-
-
-def test_intent_to_add_is_read_and_kept(beside: Git) -> None:
-    (beside.worktree / "later.md").write_text("x")
-    beside("add", "-N", "later.md")
-    index = decode(beside.index.read_bytes())
-    assert index[b"later.md"].intent_to_add
-    assert listed(decode(update(index, {}))) == listed(index)
-
-
-@pytest.mark.parametrize("version", [2, 4])
-def test_sides_of_a_merge_count_as_unknown(beside: Git, version: int) -> None:
-    one = values.SOME_ID.hex().encode()
-    beside.cacheinfo(*(b"100644 %s %d\tboth.md" % (one, stage) for stage in (1, 2, 3)), b"100644 %s 0\tz.md" % one)
-    beside("update-index", "--index-version", str(version))
-    assert {shown.stage for shown in beside.shown()} == {0, 1, 2, 3}
-    index = decode(beside.index.read_bytes())
-    assert list(index) == [b"z.md"]
-    assert list(decode(update(index, {}))) == [b"z.md"]
-
-
-def test_a_file_that_became_a_folder_on_one_side_of_a_merge_is_no_damage(beside: Git) -> None:
-    one = values.SOME_ID.hex().encode()
-    beside.cacheinfo(b"100644 %s 1\ta" % one, b"100644 %s 0\ta/b" % one)
-    assert [(shown.entry.path, shown.stage) for shown in beside.shown()] == [(b"a", 1), (b"a/b", 0)]
-    assert list(decode(beside.index.read_bytes())) == [b"a/b"]
-
-
-def test_f24_a_split_index_is_refused(beside: Git) -> None:
-    beside.cacheinfo(b"100644 " + values.SOME_ID.hex().encode() + b" 0\ta")
-    beside("update-index", "--split-index")
-    with pytest.raises(IndexUnsupportedError, match="split"):
-        decode(beside.index.read_bytes())
-
-
-def test_a_sparse_index_is_refused(tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    git = Git(tree / ".git", tree / ".git" / "index", tree)
-    for name in ("keep/a.md", "away/b.md", "away/c.md"):
-        (tree / name).parent.mkdir(exist_ok=True)
-        (tree / name).write_text(name)
-    git("add", "keep", "away")
-    git("commit", "-qm", "x", user_name="t", user_email="t@example.org")
-    git.run("sparse-checkout", "set", "--cone", "--sparse-index", "keep", core_repositoryformatversion=1)
-    assert b"sdir" in git.index.read_bytes()
-    with pytest.raises(IndexUnsupportedError, match="sparse"):
-        decode(git.index.read_bytes())
-
-
 # --- the table of offsets --------------------------------------------------------------------------------------------
-
-
-def test_f16_the_shape_of_the_offset_extensions_is_gits(beside: Git) -> None:
-    entries = [entry(b"folder/note-%05d.md" % n) for n in range(5)]
-    beside.index.write_bytes(encode(entries))
-    beside("update-index", "--force-remove", "folder/note-00000.md", index_threads=3)
-    for data in (encode(entries), beside.index.read_bytes()):
-        table_at = data.rindex(b"IEOT")
-        end_at = len(data) - 20 - 32
-        assert data[end_at : end_at + 8] == b"EOIE" + struct.pack(">I", 24)
-        offset = int.from_bytes(data[end_at + 8 : end_at + 12], "big")
-        assert offset == codec._walk(data, int.from_bytes(data[8:12], "big")).end == table_at
-        assert data[end_at + 12 : end_at + 32] == sha1(data[table_at : table_at + 8], usedforsecurity=False).digest()
 
 
 @given(values.plain_entries(min_size=1, max_size=8))
@@ -555,14 +338,6 @@ def test_f04_every_flipped_byte_is_rejected(name: str) -> None:
                 decode(damaged)
 
 
-def test_f04_git_reads_a_wrong_trailer_that_is_rejected_here(beside: Git) -> None:
-    data = encode(SMALL)
-    beside.index.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    assert beside.entries() == SMALL
-    with pytest.raises(IndexDamagedError, match="checksum"):
-        decode(beside.index.read_bytes())
-
-
 def test_f01_a_file_of_no_bytes_is_damage() -> None:
     with pytest.raises(IndexDamagedError):
         decode(b"")
@@ -594,14 +369,12 @@ def test_f02_damage_is_named(data: bytes, error: type[Exception], match: str) ->
         decode(data)
 
 
-def test_f05_an_all_zero_trailer_is_read_and_marked_unchecked(beside: Git) -> None:
+def test_f05_an_all_zero_trailer_is_read_and_marked_unchecked() -> None:
     data = encode(SMALL)[:-20] + bytes(20)
     index = decode(data)
     assert not index.is_checked
     assert listed(index) == SMALL
     assert decode(encode(SMALL)).is_checked
-    beside.index.write_bytes(data)
-    assert beside.entries() == SMALL
 
 
 def test_the_index_of_no_file_is_empty() -> None:
@@ -609,13 +382,11 @@ def test_the_index_of_no_file_is_empty() -> None:
     assert Index.empty().is_checked
 
 
-def test_f12_an_unknown_extension_is_passed_over_if_upper_case_and_refused_if_lower(beside: Git) -> None:
+def test_f12_an_unknown_extension_is_passed_over_if_upper_case_and_refused_if_lower() -> None:
     upper, lower = (sealed(header(1) + record(b"a") + extension(name, b"x")) for name in (b"XYZW", b"xyzw"))
     assert list(decode(upper)) == [b"a"]
     with pytest.raises(IndexUnsupportedError, match="xyzw"):
         decode(lower)
-    beside.index.write_bytes(lower)
-    assert beside.run("ls-files").returncode != 0
 
 
 @pytest.mark.parametrize("bits", [0x8000, 0x0001, 0x1000])

@@ -21,6 +21,7 @@ _SHOWN = re.compile(
     rb"  uid: (?P<uid>\d+)\tgid: (?P<gid>\d+)\n"
     rb"  size: (?P<size>\d+)\tflags: (?P<flags>[0-9a-f]+)\n"
 )
+SHOW = ("ls-files", "-s", "--debug", "-z")
 _ASSUME_VALID = 0x8000
 _INTENT_TO_ADD = 1 << 29
 _SKIP_WORKTREE = 1 << 30
@@ -44,11 +45,13 @@ class Git:
         (git_folder / "refs").mkdir(exist_ok=True)
         (git_folder / "HEAD").write_text("ref: refs/heads/none\n")
 
-    def run(self, *args: str | bytes, stdin: bytes = b"", **config: Any) -> subprocess.CompletedProcess[bytes]:
-        """Run git; an underscore in a configuration name stands for a dot (`index_threads=3`)."""
+    def run(
+        self, *args: str | bytes, stdin: bytes = b"", under: tuple[str, ...] = (), **config: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run git, `under` another command; `_` in a configuration name stands for a dot (`index_threads=3`)."""
         settings = [part for name, value in config.items() for part in ("-c", f"{name.replace('_', '.')}={value}")]
         return subprocess.run(
-            self._command(*settings, *args),
+            [*under, *self._command(*settings, *args)],
             cwd=self.worktree,
             env=self._environment(),
             input=stdin,
@@ -82,10 +85,7 @@ class Git:
 
     def shown(self, **config: Any) -> list[Shown]:
         """Return the index as git reads it."""
-        output = self("ls-files", "-s", "--debug", "-z", **config)
-        found = [_shown(match) for match in _SHOWN.finditer(output)]
-        assert sum(len(match[0]) for match in _SHOWN.finditer(output)) == len(output), output[:400]
-        return found
+        return shown_in(self(*SHOW, **config))
 
     def entries(self, **config: Any) -> list[Entry]:
         """Return the entries of stage 0 as git reads them, in git's order."""
@@ -113,6 +113,13 @@ class Git:
     def untracked(self) -> set[bytes]:
         """Return the files that no index entry and no ignore rule covers."""
         return set(self("ls-files", "-o", "--exclude-standard", "-z").split(b"\0")[:-1])
+
+
+def shown_in(output: bytes) -> list[Shown]:
+    """Return the entries that git printed when asked to `SHOW` them."""
+    found = [_shown(match) for match in _SHOWN.finditer(output)]
+    assert sum(len(match[0]) for match in _SHOWN.finditer(output)) == len(output), output[:400]
+    return found
 
 
 def _shown(match: re.Match[bytes]) -> Shown:

@@ -86,13 +86,14 @@ class Project:
 
     def commit(self, entries: Iterable[Entry], timestamp_s: int | None = LATE_S) -> None:
         """Write an index of these entries as a sync does, then set T."""
-        self._commit(encode(entries), timestamp_s)
+        self.commit_bytes(encode(entries), timestamp_s)
 
     def index_all(self, timestamp_s: int | None = LATE_S) -> None:
         """Index every file as it is now: settled, unless T says otherwise."""
         self.commit([self.entry(path) for path in self.files()], timestamp_s)
 
-    def _commit(self, data: bytes, timestamp_s: int | None) -> None:
+    def commit_bytes(self, data: bytes, timestamp_s: int | None = LATE_S) -> None:
+        """Write these bytes as an index of ours, then set T."""
         with lock_index(self.state, 0, "test") as lock:
             lock.commit(data)
         if timestamp_s is not None:
