@@ -19,6 +19,7 @@ VALUES: dict[str, tuple[str, object, str, str]] = {
     # name: TOML, value, text on the command line, TOML that does not fit
     "note_suffixes": ('[".md", ".txt"]', (".md", ".txt"), ".md, .txt", '".md"'),
     "ignore": ('["*.log", "/a b/"]', ("*.log", "/a b/"), "*.log,/a b/", "[1]"),
+    "ignore_max_bytes": ("5_000", 5_000, "5 kB", "-1"),
     "include_hidden": ("true", True, "true", "1"),
     "include_temporary": ("true", True, "TRUE", '"yes"'),
     "large_file_bytes": ("5_000_000", 5_000_000, "5 MB", "-1"),
@@ -31,6 +32,7 @@ VALUES: dict[str, tuple[str, object, str, str]] = {
     "bounds.front_matter_max_bytes": ("2048", 2048, "2 KiB", "true"),
     "bounds.front_matter_max_nodes": ("7", 7, "7", '"7"'),
     "bounds.front_matter_max_depth": ("8", 8, "8", "[8]"),
+    "bounds.name_max_characters": ("9", 9, "9", "-9"),
     "bounds.max_items": ("9", 9, "9", "-9"),
     "bounds.max_nesting": ("10", 10, "10", "1e3"),
 }

@@ -24,8 +24,10 @@ class NoteBounds:
     """YAML nodes in a header, after aliases are expanded."""
     front_matter_max_depth: int = 32
     """Nested YAML collections in a header."""
+    name_max_characters: int = 1_000
+    """A longer title or type is cut; a longer permalink is not used."""
     max_items: int = 100_000
-    """Observations, and relations, that one note may have."""
+    """Observations that one note may have, and relations, and tags of observations."""
     max_nesting: int = 200
     """Nested Markdown blocks; a note nested deeper is taken in without observations and relations."""
 
@@ -38,6 +40,8 @@ class Options:
     """File name endings of notes, lower case; compared without regard to case."""
     ignore: tuple[str, ...] = ()
     """Patterns in the syntax of gitignore(5), relative to the root; they win over `.gitignore` files."""
+    ignore_max_bytes: int = 256 * 1024
+    """Size of all `.gitignore` files that hold in one folder; one that goes beyond it rules nothing."""
     include_hidden: bool = False
     """Take in dot-files and dot-folders (`.git` and the state folder never)."""
     include_temporary: bool = False

@@ -218,7 +218,7 @@ def test_only_the_body_is_scanned() -> None:
     [
         ("---\r\ntitle: Café\r\n---\r\n- [c] x\r\n".encode(), "Café", ()),
         ("\ufeff---\ntitle: Café\n---\n- [c] x".encode(), "Café", ()),
-        ("\x00---\ntitle: Ca\x00fé\n---\n- [c] \x00x".encode(), "Café", ()),
+        ("\x00---\ntitle: Ca\x00fé\n---\n- [c] \x00x".encode(), "Café", ("NUL characters left out",)),
         ("---\ntitle: Café\n---\n- [c] x".encode("latin-1"), "Café", ("not UTF-8: read as Windows-1252",)),
         ("---\ntitle: Café\n---\n- [c] x\n\n\x81".encode("latin-1"), "Café", ("not UTF-8: read as Latin-1",)),
         ("---\ntitle: Café\n---\n- [c] x".encode("utf-16"), "Café", ("not UTF-8: read as UTF-16",)),

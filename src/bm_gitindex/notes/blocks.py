@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Text at this level and below is not read, as in markdown-it's CommonMark.
-_DEEPEST_LEVEL = 20
+DEEPEST_LEVEL = 20
 _LEVELS = {"BlockQuote": 1, "Item": 2}
 _OPAQUE = frozenset({"CodeBlock", "HtmlBlock"})
 _BLOCKS = _OPAQUE | {"BlockQuote", "List", "Item", "Paragraph", "Heading", "Rule"}
@@ -36,7 +36,8 @@ class MarkdownUnreadableError(ValueError):
 class TextBlock:
     """The text of one paragraph or heading."""
 
-    text: str
+    text: str | None
+    """None: nested so deep that it is not read."""
     in_quote: bool
     in_item: bool
     """Inside a list item, and no item has ended since the last one began."""
@@ -59,8 +60,9 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
             text_end = span["end"]
             continue
         if text_start >= 0:
-            text = _block_text(source, text_start, text_end, containers)
-            if text is not None:
+            raw = _block_source(source, text_start, text_end, containers)
+            if raw is not None:
+                text = _block_text(raw, containers, source)
                 yield TextBlock(text, any(c.kind == "BlockQuote" for c in containers), in_item)
             text_start = -1
         is_start = edge == "Start"
@@ -100,14 +102,19 @@ def _follow(containers: list[Container], opened: Container | None, max_nesting: 
         containers.append(opened)
 
 
-def _block_text(source: bytes, start: int, end: int, containers: list[Container]) -> str | None:
-    """Return the text of a block without its containers' markers; `None` for one without interest."""
+def _block_source(source: bytes, start: int, end: int, containers: list[Container]) -> bytes | None:
+    """Return the bytes of a block; `None` for one without interest."""
     if start > 0 and source.startswith(b"\\", start - 1):
         start -= 1
     raw = source[start if containers else _skip_code(source, start) : end]
     if not (b"[[" in raw or b"#" in raw or _MAY_BEGIN_WITH_BRACKET.match(raw)):
         return None
-    if sum(_LEVELS[container.kind] for container in containers) >= _DEEPEST_LEVEL:
+    return raw
+
+
+def _block_text(raw: bytes, containers: list[Container], source: bytes) -> str | None:
+    """Return the text of a block without its containers' markers; `None` for one that is nested too deep."""
+    if sum(_LEVELS[container.kind] for container in containers) >= DEEPEST_LEVEL:
         return None
     text = raw.decode()
     if containers and "\n" in text:

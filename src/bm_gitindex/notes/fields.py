@@ -79,6 +79,6 @@ def _tag_items(value: JsonValue) -> list[JsonValue]:
 def _json_list(text: str) -> list[JsonValue] | None:
     try:
         items = json.loads(text)
+        return [clean_text(str(item)) for item in items if item is not None] if isinstance(items, list) else None
     except (ValueError, RecursionError):
         return None
-    return [clean_text(str(item)) for item in items if item is not None] if isinstance(items, list) else None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _YAML_FENCE = re.compile(r"^-{3,}\s*$", re.MULTILINE)
 _JSON_OPENING = re.compile(r"^\{[^\S\n]*$", re.MULTILINE)
 _JSON_CLOSING = re.compile(r"^\}[^\S\n]*$", re.MULTILINE)
+_SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +74,5 @@ def _read(
 
 
 def _one_line(error: HeaderUnreadableError) -> str:
-    return " ".join(str(error).split())
+    words = " ".join(str(error).split())
+    return words if len(words) <= _SHOWN_CHARACTERS else f"{words[:_SHOWN_CHARACTERS]}..."

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from bm_gitindex.notes.model import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TASK_MARKS = ("[ ]", "[x]", "[-]")
 _CATEGORY = re.compile(r"\[([^\[\]()]*)\]\s+(.+)")
@@ -13,10 +18,11 @@ _TIMESTAMP = re.compile(rf"{_TIME}(?:\s+-\s+{_TIME})?")
 _TAG = re.compile(r"(?<!\S)#(\S*)")
 
 
-def parse_observation(text: str) -> Observation | None:
+def parse_observation(text: str, most_tags: int) -> Observation | None:
     """Return what a block of text says as an observation: `[category] content #tag (context)`.
 
     A category stands first and takes in its own line only; without one the whole block counts, if it has a tag.
+    Tags beyond `most_tags` are not looked for.
     """
     text = text.strip()
     if text.startswith(_TASK_MARKS) or _is_link(text):
@@ -27,7 +33,7 @@ def parse_observation(text: str) -> Observation | None:
     content, context = _split_context(content.strip())
     if not content:
         return None
-    return Observation(category, content, _tags(content), context)
+    return Observation(category, content, tuple(islice(_tags(content), most_tags)), context)
 
 
 def _is_link(text: str) -> bool:
@@ -63,9 +69,9 @@ def _split_context(content: str) -> tuple[str, str | None]:
     return content[:opening].strip(), content[opening + 1 : -1].strip()
 
 
-def _tags(content: str) -> tuple[str, ...]:
-    """Return the tags in order: `#a#b` is two, `#` alone is an empty one, `##` is none."""
-    return tuple(tag for word in _TAG.findall(content) for tag in _tags_of_word(word))
+def _tags(content: str) -> Iterator[str]:
+    """Yield the tags in order: `#a#b` is two, `#` alone is an empty one, `##` is none."""
+    return (tag for word in _TAG.finditer(content) for tag in _tags_of_word(word[1]))
 
 
 def _tags_of_word(word: str) -> list[str]:

@@ -23,13 +23,13 @@ def parse_note(data: bytes, bounds: NoteBounds) -> ParsedNote:
 
     `data` is at most `bounds.note_max_bytes` long; the caller sees to that.
     """
-    text, encoding_warning = decode_note(data)
+    text, encoding_warnings = decode_note(data)
     header = split_front_matter(text, bounds)
     body = read_body(header.body, bounds)
-    fields = _Fields(header.values)
+    fields = _Fields(header.values, bounds.name_max_characters)
     return ParsedNote(
-        title=title_of(fields.take("title")),
-        type=type_of(fields.take("type")),
+        title=fields.take_title(),
+        type=fields.take_type(),
         permalink=fields.take_permalink(),
         tags=tags_of(fields.take("tags")),
         created=fields.take_time("created"),
@@ -38,7 +38,7 @@ def parse_note(data: bytes, bounds: NoteBounds) -> ParsedNote:
         observations=body.observations,
         relations=body.relations,
         warnings=tuple(
-            warning for warning in (encoding_warning, header.warning, *fields.warnings, *body.warnings) if warning
+            warning for warning in (*encoding_warnings, header.warning, *fields.warnings, *body.warnings) if warning
         ),
     )
 
@@ -46,16 +46,34 @@ def parse_note(data: bytes, bounds: NoteBounds) -> ParsedNote:
 class _Fields:
     """The keys of a header; those that are taken, and can be used, leave the rest."""
 
-    def __init__(self, values: Mapping[str, JsonValue]) -> None:
+    def __init__(self, values: Mapping[str, JsonValue], name_max_characters: int) -> None:
         self.rest = dict(values)
+        self._most = name_max_characters
         self.warnings: list[str] = []
 
     def take(self, key: str) -> JsonValue:
         return self.rest.pop(key, None)
 
+    def take_title(self) -> str | None:
+        title = title_of(self.take("title"))
+        return None if title is None else self._shortened("title", title)
+
+    def take_type(self) -> str:
+        return self._shortened("type", type_of(self.take("type")))
+
+    def _shortened(self, key: str, name: str) -> str:
+        if len(name) <= self._most:
+            return name
+        self.warnings.append(f"{key} cut: longer than {self._most} characters")
+        return name[: self._most]
+
     def take_permalink(self) -> str | None:
-        if isinstance(self.rest.get("permalink"), list | dict):
+        stated = self.rest.get("permalink")
+        if isinstance(stated, list | dict):
             self.warnings.append("permalink ignored: not a text")
+            return None
+        if isinstance(stated, str) and len(stated) > self._most:
+            self.warnings.append(f"permalink ignored: longer than {self._most} characters")
             return None
         return permalink_of(self.take("permalink"))
 

@@ -19,18 +19,20 @@ def clean_text(text: str) -> str:
     return _NOT_STORABLE.sub(lambda found: "" if found[0] == "\x00" else "\ufffd", text)
 
 
-def decode_note(data: bytes) -> tuple[str, str | None]:
-    """Return the text of a note, and a warning if it is not UTF-8.
+def decode_note(data: bytes) -> tuple[str, list[str]]:
+    """Return the text of a note, and a warning if it is not UTF-8, and if anything of it had to go.
 
     Byte order mark and NUL are dropped. Bytes that are not UTF-8 are UTF-16 if they start with its mark, else
     Windows-1252, or Latin-1 where that has no character.
     """
     try:
-        text, warning = data.decode(), None
+        text, warnings = data.decode(), []
     except UnicodeDecodeError:
         text, encoding = _decode_other(data)
-        warning = f"not UTF-8: read as {encoding}"
-    return clean_text(text.removeprefix("\ufeff")), warning
+        warnings = [f"not UTF-8: read as {encoding}"]
+    if "\x00" in text:
+        warnings.append("NUL characters left out")
+    return clean_text(text.removeprefix("\ufeff")), warnings
 
 
 def _decode_other(data: bytes) -> tuple[str, str]:
