@@ -22,6 +22,7 @@ from bm_gitindex.index.compare import Baseline
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index, set_aside
 from bm_gitindex.statefolder import StateFolder
+from bm_gitindex.writerlock import WriterLock
 from support import faults
 from support.values import entry
 
@@ -35,6 +36,7 @@ HOLD = """
 import pathlib, sys
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.statefolder import StateFolder
+from bm_gitindex.writerlock import WriterLock
 with lock_index(StateFolder(pathlib.Path(sys.argv[1])), 0, sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
@@ -330,7 +332,7 @@ def test_a_left_over_is_known_even_on_a_file_system_without_hard_links(
     def killed() -> None:
         with monkeypatch.context() as patch, lock_index(project.state, 0, "test"):
             patch.setattr(indexlock, "_remove_ours", faults.raising(OSError(errno.EIO, "killed before that")))
-            patch.setattr(indexlock, "_write_holder", faults.raising(OSError(errno.EIO, "killed before that")))
+            patch.setattr(WriterLock, "write_holder", faults.raising(OSError(errno.EIO, "killed before that")))
 
     killed()
     assert not project.state.index_lock.samefile(project.state.index_new)

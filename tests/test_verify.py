@@ -806,11 +806,7 @@ def test_every_flipped_byte_of_the_index_is_found(vault: Vault) -> None:
     whole = vault.index_path.read_bytes()
     for offset in range(len(whole)):
         vault.index_path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 0xFF]) + whole[offset + 1 :])
-        if 4 <= offset < 8:
-            with pytest.raises(IndexUnsupportedError):
-                vault.project.verify()
-        else:
-            assert kinds(vault) == {(b"", "index")}
+        assert kinds(vault) == {(b"", "index")}
 
 
 def test_a_cut_index_is_found(vault: Vault) -> None:

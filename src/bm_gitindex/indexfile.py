@@ -48,7 +48,8 @@ def read_index(state: StateFolder) -> IndexSnapshot:
         advice = "`bm-gitindex sync` keeps it aside and builds a new one from the files"
         raise IndexDamagedError(f"{state.index} is damaged: {error}; {advice}") from error
     except IndexUnsupportedError as error:
-        raise IndexUnsupportedError(f"{state.index}: {error}") from error
+        advice = "or delete the file, and `bm-gitindex sync` builds a new one from the files and the database"
+        raise IndexUnsupportedError(f"{state.index}: {error}; {advice}") from error
 
 
 def snapshot_of(data: bytes, timestamp_s: int, owner: bytes) -> IndexSnapshot:

@@ -172,7 +172,7 @@ def test_f08_a_strip_length_of_any_size_is_read(both: Beside, length: int) -> No
 
 def test_f08_strip_length_301_is_81_2d(both: Beside) -> None:
     first = compressed_record(b"\0", b"a" * 302)
-    read = both.read(sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b", 2)))
+    read = both.read(sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b", kept=1)))
     assert paths_read(read.git) == paths_read(read.ours) == [b"a" * 302, b"ab"]
 
 
@@ -216,9 +216,9 @@ def test_f39_a_name_that_is_not_as_long_as_its_entry_says_is_damage(both: Beside
 
 @pytest.mark.parametrize("length", [1, 3, 0xFFF])
 def test_f46_a_compressed_name_that_is_not_as_long_as_its_entry_says_is_damage(both: Beside, length: int) -> None:
-    data = sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"xy", length))
+    data = sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"xy", length - 2))
     assert as_we_read(data) is DAMAGED
-    right = sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"xy", 4))
+    right = sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"xy", kept=2))
     assert paths_read(both.read(right).git) == paths_read(as_we_read(right)) == [b"abc", b"abxy"]
 
 

@@ -159,7 +159,7 @@ def test_f19_a_file_gives_way_to_a_folder_of_its_name_and_back(old: bytes, new: 
 
 def test_f08_strip_length_301_is_81_2d() -> None:
     first = compressed_record(b"\0", b"a" * 302)
-    data = sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b", 2))
+    data = sealed(header(2, 4) + first + compressed_record(b"\x81\x2d", b"b", kept=1))
     assert list(decode(data)) == [b"a" * 302, b"ab"]
 
 
@@ -249,6 +249,13 @@ def test_a_table_does_not_hide_a_name_of_another_length(length: int) -> None:
         decode(sealed(body))
 
 
+def test_a_table_does_not_hide_a_path_that_is_longer_than_its_entry_says() -> None:
+    data = encode(SMALL)
+    longer = data.replace(SMALL[0].path + b"\0", SMALL[0].path + b"x", 1)
+    with pytest.raises(IndexDamagedError, match="as long as"):
+        decode(sealed(longer[:-20]))
+
+
 def test_a_table_before_another_extension_is_used_if_the_hash_covers_it() -> None:
     entries_bytes, right = _parts(SMALL)
     table = extension(b"IEOT", struct.pack(">9I", 1, *[n for block in right for n in block]))
@@ -313,7 +320,7 @@ def test_a_sealed_lie_raises_nothing_but_the_two_errors(entries: list[Entry], at
 SAMPLES = {
     "version 2": encode(SMALL),
     "version 3": encode([SMALL[0]._replace(skip_worktree=True), SMALL[1]]),
-    "version 4": sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"d", 3)),
+    "version 4": sealed(header(2, 4) + compressed_record(b"\0", b"abc") + compressed_record(b"\1", b"d", kept=2)),
     "zero stat": encode([Entry(b"z", values.ZERO_STAT, values.SOME_ID)]),
     "empty": encode([]),
 }
@@ -358,9 +365,15 @@ def test_f01_a_file_of_no_bytes_is_damage() -> None:
         (sealed(header(1) + record(b"abcd").replace(b"\x04abcd", b"\x03abcd")), IndexDamagedError, "as long"),
         (sealed(header(1) + record(b"abcd").replace(b"\x04abcd", b"\x05abcd")), IndexDamagedError, "as long"),
         (sealed(header(1) + record(b"abcd", 0xFFF)), IndexDamagedError, "as long"),
-        (sealed(header(1, 4) + compressed_record(b"\0", b"abcd", 3)), IndexDamagedError, "as long"),
+        (sealed(header(1, 4) + compressed_record(b"\0", b"abcd", kept=-1)), IndexDamagedError, "as long"),
         (sealed(header(1) + record(b"a") + extension(b"TREE", b"abc")[:-1]), IndexDamagedError, "extension"),
         (sealed(header(1) + record(b"a") + b"TREE"), IndexDamagedError, "extension"),
+        (sealed(header(1) + record(b"ab").replace(b"ab\0", b"abc")), IndexDamagedError, "as long as"),
+        (sealed(header(1) + record(b"ab").replace(b"\0\x02ab", b"\0\x01ab")), IndexDamagedError, "as long as"),
+        (sealed(header(1) + record(b"a" * 4094).replace(b"\x0f\xfe", b"\x0f\xff")), IndexDamagedError, "as long as"),
+        (sealed(header(1, 4) + compressed_record(b"\0", b"abc", kept=1)), IndexDamagedError, "as long as"),
+        (sealed(header(1) + record(b"a").replace(values.SOME_ID, bytes(20))), IndexDamagedError, "no blob id"),
+        (header(1, 5) + record(b"a") + bytes(19) + b"x", IndexDamagedError, "checksum"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -76,9 +76,9 @@ def record(path: bytes, flags: int = 0, extended: int | None = None) -> bytes:
     return body + bytes(8 - len(body) % 8)
 
 
-def compressed_record(strip: bytes, end: bytes, flags: int | None = None) -> bytes:
-    """Return an entry of version 4, its strip length given as it is encoded."""
-    return struct.pack(">10I20sH", *STAT, SOME_ID, len(end) if flags is None else flags) + strip + end + b"\0"
+def compressed_record(strip: bytes, end: bytes, kept: int = 0) -> bytes:
+    """Return an entry of version 4: its strip length as it is encoded, which keeps so much of the path before it."""
+    return struct.pack(">10I20sH", *STAT, SOME_ID, kept + len(end)) + strip + end + b"\0"
 
 
 def without_folders(entries: Iterable[Entry]) -> list[Entry]:

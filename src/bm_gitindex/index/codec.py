@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _SIGNATURE = b"DIRC"
+_VERSIONS = (2, 3, 4)
 _HEADER = struct.Struct(">4sII")
 _EXTENSION_HEADER = struct.Struct(">4sI")
 _EOIE_LENGTH = 4 + ID_LENGTH
@@ -75,6 +76,8 @@ def decode(data: bytes) -> Index:
     """
     version, count = _decode_header(data)
     is_checked = _verify_trailer(data)
+    if version not in _VERSIONS:
+        raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
     if version == 4:
         table = _walk_compressed(data, count)
     else:
@@ -82,6 +85,7 @@ def decode(data: bytes) -> Index:
     _verify_extensions(data, table.end)
     _verify_names(table)
     _verify_flags(data, table, version)
+    _verify_ids(data, table)
     return Index(data, _unmerged_left_out(table), is_checked=is_checked)
 
 
@@ -91,8 +95,6 @@ def _decode_header(data: bytes) -> tuple[int, int]:
     signature, version, count = _HEADER.unpack_from(data)
     if signature != _SIGNATURE:
         raise IndexDamagedError("the file does not begin as a git index does")
-    if version not in (2, 3, 4):
-        raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
     return version, count
 
 
@@ -116,15 +118,18 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     offsets = blocks[0::2]
     if version != 1 or offsets[0] != _HEADER.size or blocks[1::2] != [1] * count or offsets[-1] >= end:
         return None
-    if not all(starmap(lt, pairwise(offsets))):
-        return None
-    flags = list(struct.unpack(f">{count}H", b"".join([data[o + 60 : o + 62] for o in offsets])))
+    return _entries_at(offsets, data, end) if all(starmap(lt, pairwise(offsets))) else None
+
+
+def _entries_at(offsets: list[int], data: bytes, end: int) -> _Table | None:
+    """Return the entries at these offsets, or None where they do not fill the space up to `end` exactly."""
+    flags = list(struct.unpack(f">{len(offsets)}H", b"".join([data[o + 60 : o + 62] for o in offsets])))
     if max(flags) >= FLAG_NAME_LENGTH:
         return None
-    padded = b"".join([data[o + 62 : o + 63 + length] for o, length in zip(offsets, flags, strict=True)])
-    *names, rest = padded.split(b"\0")
+    ended = b"".join([data[o + 62 : o + 63 + length] for o, length in zip(offsets, flags, strict=True)])
+    names = ended.removesuffix(b"\0").split(b"\0")
     steps = map(sub, [*offsets[1:], end], offsets)
-    if rest or list(map(len, names)) != flags or [(length + 70) & ~7 for length in flags] != list(steps):
+    if list(map(len, names)) != flags or [(length + 70) & ~7 for length in flags] != list(steps):
         return None
     return _Table(offsets, names, flags, end)
 
@@ -166,11 +171,8 @@ def _walk(data: bytes, count: int) -> _Table:
     offset = _HEADER.size
     for _ in range(count):
         flags, start = _head_at(data, offset, limit)
-        end = data.find(b"\0", start, limit)
-        if end < 0:
-            raise IndexDamagedError("an entry reaches beyond the end of the index")
-        name = data[start:end]
-        _verify_length(name, flags)
+        name = data[start : data.find(b"\0", start, limit)]
+        _verify_name_length(name, flags)
         table.offsets.append(offset)
         table.names.append(name)
         table.flags.append(flags)
@@ -194,7 +196,7 @@ def _walk_compressed(data: bytes, count: int) -> _Table:
         if end < 0 or strip_length > len(name):
             raise IndexDamagedError("a compressed path cannot be restored")
         name = name[: len(name) - strip_length] + data[start:end]
-        _verify_length(name, flags)
+        _verify_name_length(name, flags)
         table.offsets.append(offset)
         table.names.append(name)
         table.flags.append(flags)
@@ -208,12 +210,6 @@ def _verify_count(count: int, limit: int) -> None:
         raise IndexDamagedError(f"the index claims {count} entries, more than it has room for")
 
 
-def _verify_length(name: bytes, flags: int) -> None:
-    """Raise where a name does not end where its entry says: another reader would take it for another name."""
-    if min(len(name), FLAG_NAME_LENGTH) != flags & FLAG_NAME_LENGTH:
-        raise IndexDamagedError("a path in the index is not as long as its entry says")
-
-
 def _head_at(data: bytes, offset: int, limit: int) -> tuple[int, int]:
     """Return the flags of the entry at `offset`, and where the fixed part ends."""
     start = offset + ENTRY_HEAD.size
@@ -221,6 +217,12 @@ def _head_at(data: bytes, offset: int, limit: int) -> tuple[int, int]:
         raise IndexDamagedError("an entry reaches beyond the end of the index")
     flags = int.from_bytes(data[start - 2 : start], "big")
     return flags, start + 2 if flags & FLAG_EXTENDED else start
+
+
+def _verify_name_length(name: bytes, flags: int) -> None:
+    """Check that a name is as long as its flags say: readers differ in which of the two they go by."""
+    if flags & FLAG_NAME_LENGTH != min(len(name), FLAG_NAME_LENGTH):
+        raise IndexDamagedError("a path is not as long as its entry says")
 
 
 def _decode_varint(data: bytes, offset: int, limit: int) -> tuple[int, int]:
@@ -287,6 +289,12 @@ def _verify_flags(data: bytes, table: _Table, version: int) -> None:
             extended = int.from_bytes(data[offset + 62 : offset + 64], "big")
             if version == 2 or extended & ~_KNOWN_EXTENDED_FLAGS:
                 raise IndexUnsupportedError(f"an entry has the flags {extended:#06x}, which are not known here")
+
+
+def _verify_ids(data: bytes, table: _Table) -> None:
+    """Check that no id is null, which stands for no content; git would not write such an entry anew either."""
+    if _NULL_ID in data and any(data[offset + 40 : offset + 60] == _NULL_ID for offset in table.offsets):
+        raise IndexDamagedError("an entry has no blob id")
 
 
 def _unmerged_left_out(table: _Table) -> dict[bytes, int]:
