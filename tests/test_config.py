@@ -10,6 +10,7 @@ import pytest
 from bm_gitindex.config import config_path, flat_options, load_options, options_from, store_option
 from bm_gitindex.errors import ConfigError, StateFolderError, StateWriteError
 from bm_gitindex.options import NoteBounds, Options
+from bm_gitindex.project import Project
 from support.faults import raising
 
 if TYPE_CHECKING:
@@ -76,6 +77,38 @@ def test_a_value_that_does_not_fit_names_file_and_option(root: Path, name: str) 
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"include_hidden = true\nignore = [\n", "end of document"),
+        (b"include_hidden = true\n\nignore = \xff\n", "line 3"),
+        (b"include_hidden = true\nignore is nothing\n", "line 2"),
+        (b"ignore = " + b"[" * 5000, "nested"),
+        (b'state_dir = "a\\u0000b"', "state_dir"),
+    ],
+    ids=["cut short", "not text", "no TOML", "too deep", "NUL"],
+)
+def test_a_damaged_file_is_named_with_the_place(root: Path, content: bytes, place: str) -> None:
+    configure(root, "")
+    config_path(root).write_bytes(content)
+    for attempt in (lambda: load_options(root), lambda: Project(root)):
+        with pytest.raises(ConfigError) as caught:
+            attempt()
+        assert str(config_path(root)) in str(caught.value)
+        assert place in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert config_path(root).read_bytes() == content
+
+
+def test_an_option_is_not_stored_into_a_damaged_file(root: Path) -> None:
+    for content in (b"\xff", b"a = [", b"a = " + b"[" * 5000):
+        configure(root, "")
+        config_path(root).write_bytes(content)
+        with pytest.raises(ConfigError, match="cannot be changed"):
+            store_option(root, "include_hidden", "true")
+        assert config_path(root).read_bytes() == content
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -36,7 +36,6 @@ HOLD = """
 import pathlib, sys
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.statefolder import StateFolder
-from bm_gitindex.writerlock import WriterLock
 with lock_index(StateFolder(pathlib.Path(sys.argv[1])), 0, sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()

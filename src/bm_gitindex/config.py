@@ -41,22 +41,35 @@ def load_options(root: Path) -> Options:
     path = config_path(root)
     try:
         with open_state_file(path) as file:
-            text = file.read()
+            data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return Options()
     except OSError as error:
         raise StateFolderError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return options_from_toml(data)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def options_from_toml(data: bytes) -> Options:
+    """Return the options that the bytes of a configuration file give.
+
+    Raises ConfigError, naming the line where the bytes are no TOML, and the option where a value does not fit.
+    """
     # Imported here, since most projects have no configuration file.
     import tomllib
 
     try:
-        values = tomllib.loads(text.decode())
-    except ValueError as error:  # not TOML, or not even UTF-8
-        raise ConfigError(f"{path}: {error}") from error
-    try:
-        return options_from(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        values = tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line_number = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"not UTF-8 (at line {line_number})") from error
+    except RecursionError as error:
+        raise ConfigError("nested too deeply") from error
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return options_from(values)
 
 
 def options_from(values: Mapping[str, object]) -> Options:
@@ -124,7 +137,7 @@ def _edit(root: Path, name: str, change: Callable[[MutableMapping[str, Any], str
         write_file(path, tomlkit.dumps(document).encode())
     except OSError as error:
         raise StateWriteError(f"cannot write {path}: {error.strerror}") from error
-    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError, AttributeError) as error:
+    except (tomlkit.exceptions.TOMLKitError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: {name} cannot be changed: {error}") from error
 
 
@@ -162,7 +175,7 @@ def _misfit(name: str, value: object) -> str | None:
     if name in _FLAGS:
         return None if isinstance(value, bool) else "true or false"
     if name in _TEXTS:
-        return None if isinstance(value, str) and value else "a text"
+        return None if isinstance(value, str) and value and "\0" not in value else "a text"
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return None if is_count else "a whole number, 0 or more"
 
