@@ -62,8 +62,9 @@ class IndexLock:
         """Replace the index by these bytes, durably. Raises StateWriteError."""
         state = self._state
         self.check()
-        with write_errors_named(state.index):
+        with write_errors_named(state.index_owner):
             write_file(state.index_owner, owner_text(data[-ID_LENGTH:]))
+        with write_errors_named(state.index):
             fd = os.open(state.index_lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if not os.path.samestat(os.fstat(fd), self._ours):

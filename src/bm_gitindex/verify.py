@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PROJECT = b""
 """The path of a mismatch that is no single file's: that of the root."""
 
+_REMEDY = "run `bm-gitindex sync --paranoid`, which keeps the file aside if it is damaged, and reads everything anew"
 _ATTEMPTS = 3
 _MASK = 0xFFFF_FFFF
 _FOUR_GIB_STORED = 0x8000_0000
@@ -55,7 +56,7 @@ _TRACKING = {
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Something that is not as it should be, and that no sync is known to put right."""
+    """Something that is not as it should be, and that no sync but a paranoid one is known to put right."""
 
     path: bytes
     """`PROJECT` where it is no single file's."""
@@ -159,7 +160,7 @@ class _Check:
                     missing = "index" if entries is None else "database"
                     self._add(PROJECT, "tie", f"the {missing} is missing; run `bm-gitindex sync`, which builds it anew")
         except DamagedError as error:
-            self._add(PROJECT, "database", f"{self._state.database}: {error}")
+            self._add(PROJECT, "database", f"{self._state.database}: {error}; {_REMEDY}")
         except NeedsWriterError as error:
             self._add(PROJECT, "tie", f"{self._state.database}: {error}; run `bm-gitindex sync`, which sees to it")
         # Last, so that an edit made while the files were read is known as one.
@@ -186,7 +187,7 @@ class _Check:
             return None
         damage = database.damage()
         for problem in damage or database.problems():
-            self._add(PROJECT, "database", problem)
+            self._add(PROJECT, "database", f"{problem}; {_REMEDY}")
         return None if damage else database.project()
 
     def _compare_stores(

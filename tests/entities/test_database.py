@@ -110,7 +110,7 @@ async def test_foreign_keys_are_enforced(database: Path) -> None:
 async def test_file_of_other_content_is_damaged_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "entities.db"
     path.write_bytes(content)
-    with pytest.raises(DatabaseDamagedError, match=r"entities\.db: damaged.*delete it and run"):
+    with pytest.raises(DatabaseDamagedError, match=r"entities\.db: damaged.*keeps it aside"):
         async with open_store(path):
             pass
     assert path.read_bytes() == content
@@ -268,9 +268,9 @@ def _error(code: int) -> sqlite3.Error:
 @pytest.mark.parametrize(
     ("code", "reported", "advice"),
     [
-        (sqlite3.SQLITE_CORRUPT, DatabaseDamagedError, "delete it"),
-        (sqlite3.SQLITE_CORRUPT_VTAB, DatabaseDamagedError, "delete it"),
-        (sqlite3.SQLITE_NOTADB, DatabaseDamagedError, "delete it"),
+        (sqlite3.SQLITE_CORRUPT, DatabaseDamagedError, "keeps it aside"),
+        (sqlite3.SQLITE_CORRUPT_VTAB, DatabaseDamagedError, "keeps it aside"),
+        (sqlite3.SQLITE_NOTADB, DatabaseDamagedError, "keeps it aside"),
         (sqlite3.SQLITE_BUSY, LockHeldError, "try again"),
         (sqlite3.SQLITE_BUSY_SNAPSHOT, LockHeldError, "try again"),
         (sqlite3.SQLITE_LOCKED, LockHeldError, "try again"),

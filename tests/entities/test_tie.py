@@ -43,18 +43,19 @@ def test_empty_file_says_nothing(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"entities.db": b""}
 
 
-def test_database_without_schema_or_project_says_nothing(tmp_path: Path, database: Path) -> None:
+def test_database_without_tables_or_project_says_nothing(tmp_path: Path, database: Path) -> None:
     other = tmp_path / "other.db"
-    rows(other, "CREATE TABLE something (id INTEGER)")
+    rows(other, "PRAGMA user_version = 1")
     assert read_project_state(other) is None
     _execute(database, "DELETE FROM project")
     assert read_project_state(database) is None
 
 
 @pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
-def test_tables_without_a_revision_say_nothing(database: Path, loss: str) -> None:
+def test_tables_without_a_revision_are_damage(database: Path, loss: str) -> None:
     rows(database, loss)
-    assert read_project_state(database) is None
+    with pytest.raises(DatabaseDamagedError):
+        read_project_state(database)
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_READONLY_CANTLOCK])
@@ -65,6 +66,40 @@ def test_what_cannot_be_read_is_not_damage_and_no_failure_to_write(
     error.sqlite_errorcode = code
     monkeypatch.setattr(sqlite3, "connect", raising(error))
     with pytest.raises(StateFolderError, match=r"entities\.db: cannot be read \(what SQLite says\)"):
+        read_project_state(database)
+
+
+def test_database_of_another_program_is_damage(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    rows(other, "CREATE TABLE something (id INTEGER)")
+    with pytest.raises(DatabaseDamagedError, match="another program"):
+        read_project_state(other)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM alembic_version",
+        "UPDATE alembic_version SET version_num = '12ab34cd'",
+        "UPDATE alembic_version SET version_num = x'ff'",
+        "UPDATE alembic_version SET version_num = CAST(x'ff' AS TEXT)",
+        "UPDATE project SET tie_closed = 'no'",
+        "UPDATE project SET entries_at_full_sync = x'00'",
+        "UPDATE project SET index_trailer = zeroblob(40)",
+        "UPDATE project SET parsed_by = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_value_that_makes_no_sense_is_damage(database: Path, statement: str) -> None:
+    _execute(database, statement)
+    with pytest.raises(DatabaseDamagedError, match=r"entities\.db: damaged.*keeps it aside"):
+        read_project_state(database)
+
+
+@pytest.mark.parametrize("write_format", [0x03, 0x82, 0xFF])
+def test_header_that_would_forbid_writing_is_damage(database: Path, write_format: int) -> None:
+    data = database.read_bytes()
+    database.write_bytes(data[:18] + bytes([write_format]) + data[19:])
+    with pytest.raises(DatabaseDamagedError, match="header"):
         read_project_state(database)
 
 
@@ -84,7 +119,7 @@ def test_newer_schema_is_refused_by_name(database: Path) -> None:
 def test_other_content_is_damage(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "entities.db"
     path.write_bytes(content)
-    with pytest.raises(DatabaseDamagedError, match=r"entities\.db: damaged.*delete it and run"):
+    with pytest.raises(DatabaseDamagedError, match=r"entities\.db: damaged.*keeps it aside"):
         read_project_state(path)
     assert contents(tmp_path) == {"entities.db": content}
 

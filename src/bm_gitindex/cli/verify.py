@@ -72,6 +72,8 @@ def _print_for_people(verification: Verification) -> None:
     style = Style()
     for mismatch in verification.mismatches:
         print_text(f"{style('red', mismatch.kind)}: {shown(mismatch.path)}: {plain(mismatch.detail)}")
+    if verification.mismatches:
+        print_text("`bm-gitindex sync --paranoid` reads every file anew, and mends this")
     for path in verification.pending:
         print_text(f"{style('yellow', 'pending')}: {shown(path)}")
     for path in verification.unreadable:

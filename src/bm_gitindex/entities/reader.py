@@ -11,6 +11,8 @@ from sqlalchemy import func, select
 from bm_gitindex.entities.database import Database, open_for_reading
 from bm_gitindex.entities.records import Entity, EntityObservation, EntityRelation, IncomingRelation
 from bm_gitindex.entities.schema import entity, observation, project, relation
+from bm_gitindex.entities.soundness import damage_told
+from bm_gitindex.entities.sqliteerrors import damaged
 from bm_gitindex.entities.tie import LOCAL_PROJECT, read_only_uri, read_project_state
 from bm_gitindex.errors import NotFoundError
 
@@ -38,9 +40,9 @@ async def open_reader(database: Path) -> AsyncIterator[Entities]:
     if uri is None:
         raise NotFoundError(f"{database}: no entities are stored yet; run `bm-gitindex sync` first")
     async with open_for_reading(database, uri) as opened:
-        async with opened.transaction() as connection:
-            query = select(project.c.id).where(project.c.name == LOCAL_PROJECT)
-            project_id = (await connection.execute(query)).scalar_one()
+        with damage_told(database):
+            async with opened.transaction() as connection:
+                project_id = await _project_id(connection)
         yield Entities(opened, project_id)
 
 
@@ -65,18 +67,29 @@ class Entities:
     async def count(self) -> int:
         """Return how many entities there are."""
         query = select(func.count()).where(entity.c.project_id == self._project_id)
-        async with self._database.transaction() as connection:
-            return (await connection.execute(query)).scalar_one()
+        with damage_told(self._database.path):
+            async with self._database.transaction() as connection:
+                return (await connection.execute(query)).scalar_one()
 
     async def _first(self, conditions: list[ColumnElement[bool]]) -> Entity | None:
         """Return the entity that meets the first condition that any meets; all of it from one snapshot."""
-        async with self._database.transaction() as connection:
-            for condition in conditions:
-                query = select(entity).where(entity.c.project_id == self._project_id, condition)
-                row = (await connection.execute(query)).one_or_none()
-                if row is not None:
-                    return await _entity(connection, row)
+        with damage_told(self._database.path):
+            async with self._database.transaction() as connection:
+                for condition in conditions:
+                    query = select(entity).where(entity.c.project_id == self._project_id, condition)
+                    row = (await connection.execute(query)).one_or_none()
+                    if row is not None:
+                        found = await _entity(connection, row)
+                        if not _is_of_right_types(found):
+                            raise damaged(self._database.path, f"entity {found.id} holds a value of a wrong type")
+                        return found
         return None
+
+
+async def _project_id(connection: AsyncConnection) -> int:
+    query = select(project.c.id).where(project.c.name == LOCAL_PROJECT)
+    project_id: int = (await connection.execute(query)).scalar_one()
+    return project_id
 
 
 async def _entity(connection: AsyncConnection, row: Row[Any]) -> Entity:
@@ -100,6 +113,25 @@ async def _entity(connection: AsyncConnection, row: Row[Any]) -> Entity:
         relations=await _relations(connection, row.id),
         incoming=await _incoming(connection, row.id),
     )
+
+
+def _is_of_right_types(found: Entity) -> bool:
+    """Return whether every column holds a value of its own type: SQLite lets any hold any, and damage makes it so."""
+    texts = [found.title, found.type, found.content_type, *found.tags, *found.warnings]
+    optional = [found.permalink]
+    for item in found.observations:
+        texts += [item.category, item.content, *item.tags]
+        optional.append(item.context)
+    for link in found.relations:
+        texts += [link.type, link.target]
+        optional += [link.to_permalink, link.context]
+    for source in found.incoming:
+        texts.append(source.type)
+        optional += [source.from_permalink, source.context]
+    are_texts = all(isinstance(value, str) for value in texts)
+    are_optional = all(isinstance(value, str | None) for value in optional)
+    are_numbers = all(isinstance(value, int) for value in (found.size_bytes, found.mtime_ns))
+    return are_texts and are_optional and are_numbers and isinstance(found.metadata, dict)
 
 
 async def _observations(connection: AsyncConnection, entity_id: int) -> tuple[EntityObservation, ...]:

@@ -27,7 +27,7 @@ def damaged(database: Path, detail: object) -> DatabaseDamagedError:
     """Return the error for a file whose content is not that of an entity database."""
     return DatabaseDamagedError(
         f"{database}: damaged, or not an entity database ({detail}); "
-        "delete it and run `bm-gitindex sync`, which rebuilds it from the files"
+        "`bm-gitindex sync --paranoid` keeps it aside and builds a new one from the files"
     )
 
 

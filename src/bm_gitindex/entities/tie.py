@@ -7,6 +7,7 @@ Whether a run has anything to store is known before SQLAlchemy is imported. Read
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -28,8 +29,10 @@ LOCAL_PROJECT = "local"
 """Name of the one project of a database in a state folder."""
 
 _WAL_FORMAT = b"\x02"
-_READ_FORMAT_OFFSET = 19  # sqlite.org/fileformat2.html, "File format version numbers"
-_TABLE_EXISTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+_WRITE_FORMAT_OFFSET = 18  # sqlite.org/fileformat2.html, "File format version numbers"
+_READ_FORMAT_OFFSET = 19
+_REVISION_FORM = re.compile("[0-9]{4}")
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _REVISION = "SELECT version_num FROM alembic_version"
 _STATE = (
     "SELECT tie_closed, index_trailer, parsed_by, entries_at_full_sync, deleted_since_full_sync"
@@ -40,7 +43,7 @@ _STATE = (
 def read_project_state(database: Path) -> ProjectState | None:
     """Return what the project row says, or None where there is nothing to go by.
 
-    None means that the file is absent or empty, holds no project yet, or that a writer must first migrate its older
+    None means that the file is absent or empty, holds no project, or that a writer must first migrate its older
     schema or recover what a crash has left.
 
     Raises DatabaseDamagedError for a file that is no readable entity database, SchemaUnsupportedError for one
@@ -57,7 +60,8 @@ def read_project_state(database: Path) -> ProjectState | None:
     except ValueError as error:
         raise damaged(database, error) from error
     except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+        # What the module itself finds, such as text that is not UTF-8, has no code.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY_ROLLBACK:
             return None
         reported = translated(error, database) or damaged(database, error)
         if isinstance(reported, StateWriteError):
@@ -65,13 +69,23 @@ def read_project_state(database: Path) -> ProjectState | None:
         raise reported from error
 
 
-def check_revision(revision: str, database: Path) -> None:
-    """Raise SchemaUnsupportedError unless this release can read or migrate a schema of this revision."""
+def check_revision(revision: object, database: Path) -> None:
+    """Raise SchemaUnsupportedError unless this release can read or migrate a schema of this revision.
+
+    Raises DatabaseDamagedError for what is no revision of ours at all.
+    """
+    if not is_revision(revision):
+        raise damaged(database, f"its schema is {revision!r}")
     if revision not in SCHEMA_REVISIONS:
         raise SchemaUnsupportedError(
             f"{database}: a newer release of bm-gitindex wrote it (schema {revision}, known up to {SCHEMA_HEAD}); "
             "upgrade bm-gitindex, or delete the file and run `bm-gitindex sync` to rebuild it from the files"
         )
+
+
+def is_revision(value: object) -> bool:
+    """Return whether a value can name a revision of the schema, of this release or of a later one."""
+    return isinstance(value, str) and _REVISION_FORM.fullmatch(value) is not None
 
 
 def read_only_uri(database: Path) -> str | None:
@@ -81,7 +95,7 @@ def read_only_uri(database: Path) -> str | None:
     `-wal` and `-shm` files, though, for a database in WAL mode that nobody has open; such a one is declared immutable.
 
     None means that there is nothing to read (no file, an empty one), or that only a writer can make sense of it: a
-    `-wal` file without its `-shm`. Raises OSError if the file cannot be read.
+    `-wal` file without its `-shm`. Raises OSError if the file cannot be read, and ValueError if its header is damaged.
     """
     try:
         with open_state_file(database) as file:
@@ -90,6 +104,9 @@ def read_only_uri(database: Path) -> str | None:
         return None
     if not header:
         return None
+    if header[_WRITE_FORMAT_OFFSET:_READ_FORMAT_OFFSET] > _WAL_FORMAT:
+        # SQLite would read it, and take it for one that may never be written to.
+        raise ValueError("its header is damaged")
     uri = "file://" + quote(os.fsencode(os.path.abspath(database))) + "?mode=ro"
     wal_bytes = _size_bytes(_beside(database, "-wal"))
     shm_bytes = _size_bytes(_beside(database, "-shm"))
@@ -111,11 +128,14 @@ def _beside(database: Path, ending: str) -> Path:
 
 
 def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectState | None:
-    if connection.execute(_TABLE_EXISTS).fetchone() is None:
+    tables = connection.execute(_TABLES).fetchall()
+    if ("alembic_version",) not in tables:
+        if tables:
+            raise ValueError("its tables are another program's")
         return None
     revision = connection.execute(_REVISION).fetchone()
     if revision is None:
-        return None
+        raise ValueError("its schema has no revision")
     check_revision(revision[0], database)
     if revision[0] != SCHEMA_HEAD:
         return None
@@ -123,6 +143,10 @@ def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectSta
     if row is None:
         return None
     tie_closed, trailer, parsed_by, entries, deleted = row
+    if not isinstance(trailer, str | None) or not all(
+        isinstance(value, int) for value in (tie_closed, entries, deleted)
+    ):
+        raise ValueError("its project row holds a value of a wrong type")
     return ProjectState(
         tie_closed=bool(tie_closed),
         index_trailer=None if trailer is None else bytes.fromhex(trailer),

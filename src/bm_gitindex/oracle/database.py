@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
+from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision, is_revision
 from bm_gitindex.errors import LockHeldError, StateFolderError
 from bm_gitindex.statefolder import open_state_file, restrict
 
@@ -240,7 +240,9 @@ def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
         return False
     revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     for (revision,) in revisions:
-        check_revision(str(revision), path)
+        if not is_revision(revision):
+            raise DamagedError(f"its schema is {revision!r}")
+        check_revision(revision, path)
         if revision != SCHEMA_HEAD:
             raise NeedsWriterError("an older release wrote it")
     return bool(revisions)

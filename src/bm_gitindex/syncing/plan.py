@@ -43,7 +43,8 @@ class Task(NamedTuple):
     known: Known | None
     """None for a file that the database does not have."""
     must_parse: bool = False
-    """Parse a note even if the database has its content: by another parser, or under other options."""
+    """Store the file anew even if the database has its content: by another parser, under other options, or since no row
+    is believed."""
 
 
 @dataclass(slots=True)
@@ -182,6 +183,13 @@ class ReconcilePlanner:
         if entry.blob_id == row.blob_id:
             return Lost.from_entry(entry)
         return Lost(path, row.blob_id, stored_size(row.size_bytes), None, row.kind.tracking)
+
+
+class DistrustfulPlanner(ReconcilePlanner):
+    """Plans where no row is believed: every file is stored anew, over the row that it has."""
+
+    def _task(self, path: bytes, kind: Kind) -> Task:
+        return super()._task(path, kind)._replace(must_parse=True)
 
 
 def _changes_kind(task: Task) -> bool:

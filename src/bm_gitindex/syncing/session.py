@@ -128,22 +128,27 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
 
     A database that turns out to be damaged, or to lack a row, means to look again, and to compare everything.
     """
-    # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
-    from bm_gitindex.entities.store import open_store
-    from bm_gitindex.syncing.storing import Storing
-
     run.lock.check()
     try:
-        async with open_store(run.state.database) as store:
-            await Storing(run, findings, store, report).store()
+        await _store_findings(run, findings, report)
     except (DatabaseDamagedError, EntityMissingError) as error:
         if isinstance(error, DatabaseDamagedError):
             set_database_aside(run, error)
         report.reset()
         findings = await in_thread(lambda: look(run))
+        await _store_findings(run, findings, report)
+    return findings
+
+
+async def _store_findings(run: Run, findings: Findings, report: SyncReport) -> None:
+    # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
+    from bm_gitindex.entities.soundness import damage_told
+    from bm_gitindex.entities.store import open_store
+    from bm_gitindex.syncing.storing import Storing
+
+    with damage_told(run.state.database):
         async with open_store(run.state.database) as store:
             await Storing(run, findings, store, report).store()
-    return findings
 
 
 def _completed(report: SyncReport, run: Run, findings: Findings, started_s: float) -> SyncReport:

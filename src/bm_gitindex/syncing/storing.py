@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
+from bm_gitindex.entities.soundness import require_sound
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stat_data, stored_size
@@ -18,7 +19,7 @@ from bm_gitindex.rules import Kind
 from bm_gitindex.syncing.cancellation import ended, in_thread
 from bm_gitindex.syncing.failures import FailureLog
 from bm_gitindex.syncing.intake import Intake, file_record
-from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
+from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner
 from bm_gitindex.syncing.safety import check_deletions, check_root
 
 if TYPE_CHECKING:
@@ -62,12 +63,15 @@ class Storing:
 
         Raises SafetyStopError before anything is changed, StateWriteError and DatabaseDamagedError.
         """
+        if self._is_distrustful:
+            await in_thread(lambda: require_sound(self._run.state.database))
         project = await self._store.state()
         self._failures.remember(await self._store.failures())
         if not self._findings.is_match:
             self._rows = {row.path: row async for row in self._store.known_files()}
+            planner = DistrustfulPlanner if self._is_distrustful else ReconcilePlanner
             shape = parsed_by(self._run.options)
-            self._planner = ReconcilePlanner(self._index, self._findings.classifier, self._rows, shape)
+            self._planner = planner(self._index, self._findings.classifier, self._rows, shape)
         plan = await in_thread(lambda: self._planner.plan(self._survey))
         await self._learn_sizes(plan)
         renames = await in_thread(lambda: self._find_renames(plan))
@@ -85,6 +89,10 @@ class Storing:
         await self._store.record_failures(self._failures.recorded)
         await self._store.clear_failures(self._failures.cleared)
         await self._finish(project, len(gone))
+
+    @property
+    def _is_distrustful(self) -> bool:
+        return self._run.request.paranoid and self._findings.scope.is_whole
 
     async def _learn_sizes(self, plan: Plan) -> None:
         """Ask the rows for the sizes of lost files whose entries were smudged, so that fewer files are candidates."""
