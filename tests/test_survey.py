@@ -236,6 +236,32 @@ def test_a_sub_mount_that_held_most_files_keeps_them_when_it_is_gone(project: Pr
     assert survey(project).vanished == []
 
 
+@pytest.mark.parametrize(
+    ("devices", "are_gone"),
+    [
+        pytest.param((None, None), True, id="the root's"),
+        pytest.param((0, 0), True, id="never looked at"),
+        pytest.param((4711, 4712), True, id="of two mounts"),
+        pytest.param((4711, 4711), False, id="of one mount"),
+    ],
+)
+def test_a_folder_that_held_all_there_was_is_unmounted_only_if_it_was_of_one_device_of_its_own(
+    project: Project, devices: tuple[int | None, int | None], are_gone: bool
+) -> None:
+    names = ("folder/a.md", "folder/b.md")
+    for name in names:
+        project.write(name, name.encode())
+    entries = [project.entry(name) for name in names]
+    project.commit(
+        [with_device(e, e.stat.dev if dev is None else dev) for e, dev in zip(entries, devices, strict=True)]
+    )
+    for name in names:
+        os.unlink(project.path(name))
+    result = survey(project)
+    assert result.vanished == ([b"folder/a.md", b"folder/b.md"] if are_gone else [])
+    assert len(result.unseen) == (0 if are_gone else 2)
+
+
 def test_a_file_on_a_mounted_sub_mount_can_be_deleted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.md", "b.md", "disk/c.md", "disk/d.md"):
         project.write(name, name.encode())
