@@ -393,7 +393,7 @@ def fail_on_call(monkeypatch: pytest.MonkeyPatch, module: object, name: str, num
     monkeypatch.setattr(module, name, failing)
 
 
-@pytest.mark.parametrize(("name", "count"), [("write", 2), ("fsync", 2), ("open", 4), ("link", 1), ("pwrite", 1)])
+@pytest.mark.parametrize(("name", "count"), [("write", 2), ("fsync", 3), ("open", 5), ("link", 1), ("pwrite", 1)])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_failing_commit_leaves_the_old_index_and_no_lock(
     project: Project, monkeypatch: pytest.MonkeyPatch, name: str, count: int, code: int
@@ -424,7 +424,7 @@ def commit_bytes(project: Project, data: bytes) -> None:
 def test_a_folder_that_cannot_be_synced_is_told_although_the_index_is_in_place(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_on_call(monkeypatch, os, "fsync", 3, OSError(errno.EIO, "Input/output error"))
+    fail_on_call(monkeypatch, os, "fsync", 4, OSError(errno.EIO, "Input/output error"))
     with pytest.raises(StateWriteError) as caught:
         commit_bytes(project, encode([entry()]))
     assert len(project.read().index) == 1

@@ -4,6 +4,7 @@ import os
 import platform
 import stat
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -99,16 +100,19 @@ def test_a_first_run_that_failed_on_a_full_disk_can_be_repeated(root: Path, monk
 
 def test_two_first_runs_at_once_do_not_get_in_each_others_way(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.replace
+    second = Thread(target=StateFolder(root).ensure)
 
-    def overtaken(self: Path, target: Path) -> Path:
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", real)
-            StateFolder(root).ensure()
+    def beside_another(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", real)
+        second.start()
         return real(self, target)
 
-    monkeypatch.setattr(Path, "replace", overtaken)
+    monkeypatch.setattr(Path, "replace", beside_another)
     StateFolder(root).ensure()
+    second.join(timeout=60)
+    assert not second.is_alive()
     assert (root / ".basic-memory/.gitignore").read_bytes() == b"*\n"
+    assert os.listdir(root / ".basic-memory") == [".gitignore"]
 
 
 @pytest.mark.parametrize("inside", ["notes", "a/b", ".basic-memory/x", ".", "../root/state"])

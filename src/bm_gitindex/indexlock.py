@@ -19,7 +19,7 @@ from bm_gitindex.index.compare import LockClock
 from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.indexfile import owner_text
-from bm_gitindex.statefolder import restrict, sync_folder, write_all, write_file
+from bm_gitindex.statefolder import remove_leftover, restrict, sync_folder, write_all, write_file
 from bm_gitindex.writerlock import RETRY_S, hold_writer_lock, write_errors_named
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def set_aside(path: Path) -> Path:
         number += 1
     with write_errors_named(path):
         path.rename(target)
+        sync_folder(path.parent)
     return target
 
 
@@ -166,7 +167,7 @@ def _link(writer: WriterLock, state: StateFolder, new: os.stat_result, command: 
 
 
 def _remove_ours(writer: WriterLock, state: StateFolder) -> None:
-    """Remove `index.lock` if it is ours, and `index.new`. Raises OSError.
+    """Remove `index.lock` if it is ours, `index.new`, and a half-written `index.own`. Raises OSError.
 
     At the start of a run that is what one which was killed has left: it held the lock that is ours now.
     """
@@ -174,6 +175,7 @@ def _remove_ours(writer: WriterLock, state: StateFolder) -> None:
         if _is_ours(writer, state):
             state.index_lock.unlink()
     state.index_new.unlink(missing_ok=True)
+    remove_leftover(state.index_owner)
 
 
 def _is_ours(writer: WriterLock, state: StateFolder) -> bool:

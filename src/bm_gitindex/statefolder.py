@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from contextlib import suppress
@@ -47,23 +48,13 @@ class StateFolder:
         """Create the folder, for this user alone. Raises StateFolderError where it cannot be, or is not ours."""
         self.check()
         try:
-            self.path.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+            _make_folder(self.path, _FOLDER_MODE)
             self._close_to_others()
-            self._hide_from_git()
+            ignore_file = self.path / ".gitignore"
+            if not ignore_file.exists():
+                write_file(ignore_file, b"*\n")
         except OSError as error:
             raise StateFolderError(f"cannot create the state folder {self.path}: {error.strerror}") from error
-
-    def _hide_from_git(self) -> None:
-        ignore_file = self.path / ".gitignore"
-        if not ignore_file.exists():
-            try:
-                write_file(ignore_file, b"*\n")
-            except FileExistsError:
-                pass  # two first runs at once, before either has a lock: the other one is writing it
-            except FileNotFoundError:
-                # ... or was quicker to rename it.
-                if not ignore_file.exists():
-                    raise
 
     def check(self) -> None:
         """Raise StateFolderError where the path is taken by something that this program did not make."""
@@ -140,21 +131,81 @@ def open_state_file(path: Path) -> BinaryIO:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a small state file durably and in one step: a reader finds the old content or the new. Raises OSError."""
-    temporary = path.with_name(f"{path.name}.new")
-    # What is there already may be a second name of a file elsewhere, or a pipe.
-    temporary.unlink(missing_ok=True)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    temporary = _temporary(path)
+    fd = _open_temporary(temporary)
     try:
         try:
             restrict(fd)
+            os.ftruncate(fd, 0)
             write_all(fd, data)
             os.fsync(fd)
-        finally:
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def remove_leftover(path: Path) -> None:
+    """Remove what a `write_file` of this path that was killed has left; one that is at work is not disturbed.
+
+    Raises OSError.
+    """
+    temporary = _temporary(path)
+    try:
+        fd = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(fd, temporary):
+            temporary.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(fd)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _open_temporary(path: Path) -> int:
+    """Return a descriptor of a file that is ours alone until it is closed: whoever writes to it has locked it."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        _remove_what_is_no_file(path)
+        fd = os.open(path, flags, _FILE_MODE)
+        try:
+            with suppress(OSError):  # where there are no locks, the state folder's own cannot be had either
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            # Whoever had the lock before may have renamed or removed the file meanwhile.
+            if _is_at(fd, path) and _is_plain(os.fstat(fd)):
+                return fd
+        except OSError:
             os.close(fd)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+            raise
+        os.close(fd)
+
+
+def _remove_what_is_no_file(path: Path) -> None:
+    """Make room where a link, a pipe, or a second name of a file elsewhere is in the way. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if not _is_plain(path.lstat()):
+            path.unlink()
+
+
+def _is_plain(st: os.stat_result) -> bool:
+    return stat.S_ISREG(st.st_mode) and st.st_nlink <= 1
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def restrict(fd: int) -> None:
@@ -173,9 +224,22 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames in a folder durable. Raises OSError."""
+    """Make what was created and renamed in a folder durable. Raises OSError."""
     fd = os.open(path, _FOLDER_FLAGS)
     try:
         os.fsync(fd)
+    except OSError as error:
+        # Some network file systems have no such thing, and keep their folders as they keep them.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)
+
+
+def _make_folder(path: Path, mode: int) -> None:
+    """Create a folder, and those above it, durably. Raises OSError."""
+    if path.is_dir():
+        return
+    _make_folder(path.parent, 0o777)
+    path.mkdir(mode, exist_ok=True)
+    sync_folder(path.parent)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, examine
+from bm_gitindex.config import config_path
 from bm_gitindex.entities.tie import read_project_state
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError, LockHeldError
 from bm_gitindex.indexlock import lock_index
+from bm_gitindex.statefolder import remove_leftover
 from bm_gitindex.syncing.cancellation import in_thread, to_end
 from bm_gitindex.syncing.findings import Findings, Run, is_tied, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
@@ -101,6 +103,9 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
 def _started(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> Iterator[Run]:
     state.ensure()
     with lock_index(state, request.wait_s, request.command) as lock, Tree(root) as tree:
+        # It does no harm where it is: no reason to fail.
+        with suppress(OSError):
+            remove_leftover(config_path(root))
         yield Run(root, state, options, request, lock, tree)
 
 
