@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bm_gitindex.index.entry import Entry
+    from bm_gitindex.indexfile import IndexSnapshot
+    from bm_gitindex.statefolder import StateFolder
     from bm_gitindex.verify import Verification
     from bm_gitindex.worktree.walk import Listing
 
@@ -897,6 +899,25 @@ def test_a_change_that_a_crash_has_left_half_done(vault: Vault, tmp_path: Path) 
     before = everything_below(vault.root)
     assert kinds(vault) == {(b"", "tie")}
     assert everything_below(vault.root) == before
+
+
+def test_an_index_that_is_replaced_between_the_two_readers_is_read_again(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = vars(verifying)["read_index"]
+    looks = []
+
+    def overtaken(state: StateFolder) -> IndexSnapshot:
+        snapshot: IndexSnapshot = real(state)
+        looks.append(snapshot)
+        if len(looks) <= 3:
+            vault.write(f"new{len(looks)}.md")
+            vault.sync()
+        return snapshot
+
+    monkeypatch.setattr(verifying, "read_index", overtaken)
+    assert_clean(vault.project.verify(), 7)
+    assert len(looks) == 4
 
 
 def test_an_index_that_vanishes_under_way(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,15 +169,20 @@ class _Check:
 
     def _read_index(self) -> tuple[dict[bytes, IndexedFile] | None, str]:
         """Return entries by path, and the trailer; None and nothing without an index."""
-        snapshot = read_index(self._state)
-        if not snapshot.exists:
-            return None, ""
+        for _ in range(_ATTEMPTS):
+            snapshot = read_index(self._state)
+            if not snapshot.exists:
+                return None, ""
+            try:
+                with open_state_file(self._state.index) as file:
+                    data = file.read()
+            except OSError as error:
+                raise StateFolderError(f"cannot read {self._state.index}: {error.strerror}") from error
+            # Otherwise a sync has put another one in its place, and each reader has read its own.
+            if data[-20:] == snapshot.index.trailer:
+                break
         try:
-            with open_state_file(self._state.index) as file:
-                data = file.read()
             return indexed_files(data, snapshot.index), data[-20:].hex()
-        except OSError as error:
-            raise StateFolderError(f"cannot read {self._state.index}: {error.strerror}") from error
         except ReadersDifferError as error:
             raise ReadersDifferError(f"{self._state.index}: {error}") from error
 
