@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 ROUNDS = {
     # kind of work: by day, by night
-    "sync": (60, 1000),
-    "status": (100, 1000),
-    "entities": (40, 300),
-    "failures": (40, 200),
+    "sync": (40, 1000),
+    "status": (60, 1000),
+    "entities": (30, 300),
+    "failures": (24, 200),
 }
 MOST_RSS_KIB = 4096
 """The C library returns freed memory late, and each thread has an arena of its own: that is a matter of a few hundred
