@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Tracking
 from bm_gitindex.index.moves import Found, Lost, candidates, pair_by_id, pair_by_stat
-from bm_gitindex.index.stat import stat_data
+from bm_gitindex.index.stat import stat_data, stored_size
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
@@ -37,6 +37,8 @@ class RenameFinder:
         self._tree = tree
         self._evidence = evidence
         self._classifier = classifier
+        self.withheld: frozenset[bytes] = frozenset()
+        """Lost paths that a new file may have been which could not be read: nobody knows whether they are gone."""
 
     def find(self, lost: Sequence[Lost], new: Mapping[bytes, int], read: ReadFile) -> dict[bytes, Rename]:
         """Return a rename by new path.
@@ -48,13 +50,17 @@ class RenameFinder:
         taken = {rename.old_path for rename in renames.values()}
         lost = [file for file in lost if file.path not in taken]
         readings: dict[bytes, Reading] = {}
+        unread_sizes: set[int] = set()
         for path in sorted(self._candidates(lost, new)):
             reading = None if path in renames else read(path, new[path])
             if reading is not None:
                 readings[path] = reading._replace(data=None)
+            elif path not in renames:
+                unread_sizes.add(stored_size(new[path]))
         pairs = pair_by_id(lost, [self._found(path, reading) for path, reading in readings.items()])
         for path, old_path in pairs.items():
             renames[path] = Rename(old_path, readings[path].stat, readings[path].blob_id)
+        self.withheld = _withheld(lost, unread_sizes).difference(pairs.values())
         return renames
 
     def _candidates(self, lost: Sequence[Lost], new: Mapping[bytes, int]) -> list[bytes]:
@@ -87,3 +93,9 @@ class RenameFinder:
 
 def _is_entry_of(file: Lost, index: Index) -> bool:
     return file.path in index and index[file.path].blob_id == file.blob_id
+
+
+def _withheld(lost: Sequence[Lost], unread_sizes: Collection[int]) -> frozenset[bytes]:
+    if not unread_sizes:
+        return frozenset()
+    return frozenset(file.path for file in lost if file.size is None or file.size in unread_sizes)

@@ -57,6 +57,8 @@ class Storing:
         self._has_left_any = False
         self._unfinished: set[bytes] = set()
         """Renamed files whose rows are not what they should be until they have been read."""
+        self._withheld: frozenset[bytes] = frozenset()
+        """Lost paths that may be new files which could not be read: they stay known, until one of those can be."""
 
     async def store(self) -> None:
         """Read, parse and store what differs.
@@ -105,13 +107,15 @@ class Storing:
 
     def _find_renames(self, plan: Plan) -> dict[bytes, Rename]:
         finder = RenameFinder(self._run.tree, self._findings.evidence, self._findings.classifier)
-        return finder.find(plan.lost, plan.new, self._intake.read_ahead)
+        renames = finder.find(plan.lost, plan.new, self._intake.read_ahead)
+        self._withheld = finder.withheld
+        return renames
 
     def _gone(self, plan: Plan, renames: Mapping[bytes, Rename]) -> list[bytes]:
         """Return the paths that are known to index or database, and are neither found nor found elsewhere."""
         renamed = {rename.old_path for rename in renames.values()}
         lost = {file.path for file in plan.lost}
-        return sorted(lost.union(self._survey.vanished) - renamed)
+        return sorted(lost.union(self._survey.vanished) - renamed - self._withheld)
 
     def _check_safety(self, project: ProjectState, plan: Plan, deletions: int) -> None:
         if self._run.request.allow_mass_delete:
@@ -125,6 +129,9 @@ class Storing:
     async def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
         for path, entry in plan.unread.items():
             self._draft.put_unread(path, entry)
+        for path in self._withheld:
+            self._draft.put_unread(path, self._planner.unread_entry(path))
+            self._has_left_any = True
         self._failures.forget_gone(self._is_there)
         for path in gone:
             self._draft.drop(path)
@@ -133,7 +140,7 @@ class Storing:
             await self._store.remove([Delete(path) for path in gone])
         # Where the database has rows, what only the index knows may be known to it by another path.
         self._report.deleted += len(self._rows.keys() & set(gone)) if self._rows else len(gone)
-        self._report.unchanged += plan.unchanged
+        self._report.unchanged += plan.unchanged + len(self._withheld)
 
     def _is_there(self, path: bytes) -> bool:
         return path in self._index or path in self._survey.new or path not in self._findings.scope
