@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from hashlib import sha1
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
+from bm_gitindex.index import codec
 from bm_gitindex.index.codec import decode, encode, update
 from support.beside import as_we_read, paths_read
 from support.git import Git
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 HELLO = HELLO_ID.hex().encode()
 ENTRIES = [entry(b"a"), entry(b"bb/c"), entry(b"bb/d")]
 ENTRY_BYTES = b"".join(record(e.path) for e in ENTRIES)
-END = 12 + len(ENTRY_BYTES)
-OFFSETS = [12, 84, 84 + 72]
+FIRST, SECOND, THIRD, END = 12, 12 + 64, 12 + 64 + 72, 12 + len(ENTRY_BYTES)
+OFFSETS = [FIRST, SECOND, THIRD]
 
 
 def extensions_of(data: bytes) -> list[bytes]:
@@ -126,6 +128,13 @@ def end_marker(others: bytes, end: int = END, wrong: bytes = b"") -> bytes:
     return extension(b"EOIE", struct.pack(">I", end) + (wrong or sha1(others[:8], usedforsecurity=False).digest()))
 
 
+def both_walk(both: Beside, data: bytes, threads: int) -> None:
+    """Let both read an index, and show that ours went from entry to entry."""
+    with mock.patch.object(codec, "_walk", wraps=codec._walk) as walk:
+        assert both.read(data, index_threads=threads) == (ENTRIES, ENTRIES)
+    assert walk.called
+
+
 def index_with(extensions: bytes) -> bytes:
     return sealed(header(3) + ENTRY_BYTES + extensions)
 
@@ -156,7 +165,7 @@ def test_f16_the_offset_extensions_are_of_gits_shape(both: Beside, threads: int)
     ],
 )
 def test_f56_one_offset_extension_without_the_other_is_passed_over(both: Beside, extensions: bytes) -> None:
-    assert both.read(index_with(extensions), index_threads=3) == (ENTRIES, ENTRIES)
+    both_walk(both, index_with(extensions), threads=3)
 
 
 @pytest.mark.parametrize(
@@ -169,28 +178,41 @@ def test_f56_one_offset_extension_without_the_other_is_passed_over(both: Beside,
     ],
 )
 def test_f57_an_end_marker_that_is_wrong_is_not_believed(both: Beside, marker: bytes) -> None:
-    data = index_with(offset_table(OFFSETS) + marker)
-    assert both.read(data, index_threads=3) == (ENTRIES, ENTRIES)
+    both_walk(both, index_with(offset_table(OFFSETS) + marker), threads=3)
 
 
 @pytest.mark.parametrize(
     "table",
     [
         pytest.param(offset_table(OFFSETS, table_version=2), id="another table version"),
-        pytest.param(offset_table([12, 84 + 8, 84 + 72]), id="between entries"),
-        pytest.param(offset_table([12, 84 + 72, 84]), id="descending"),
-        pytest.param(offset_table([12, 12, 12]), id="one offset for all"),
-        pytest.param(offset_table([12, 84]), id="too few"),
-        pytest.param(offset_table([12, 84, 2**32 - 1]), id="beyond the index"),
-        pytest.param(offset_table([84, 84 + 72, 12]), id="first is not the first"),
-        pytest.param(offset_table([12], [3]), id="one block for all"),
-        pytest.param(offset_table([12, 84], [1, 2]), id="unequal blocks"),
+        pytest.param(offset_table([FIRST, SECOND + 8, THIRD]), id="between entries"),
+        pytest.param(offset_table([FIRST, THIRD, SECOND]), id="descending"),
+        pytest.param(offset_table([FIRST, FIRST, FIRST]), id="one offset for all"),
+        pytest.param(offset_table([FIRST, SECOND]), id="too few"),
+        pytest.param(offset_table([FIRST, SECOND, 2**32 - 1]), id="beyond the index"),
+        pytest.param(offset_table([FIRST, 2**32 - 1, THIRD]), id="beyond the index and back"),
+        pytest.param(offset_table([SECOND, THIRD, FIRST]), id="first is not the first"),
+        pytest.param(offset_table([FIRST], [3]), id="one block for all"),
+        pytest.param(offset_table([FIRST, SECOND], [1, 2]), id="unequal blocks"),
+        pytest.param(offset_table(OFFSETS, [1, 1, 2]), id="a block that reaches too far"),
     ],
 )
 def test_f58_an_offset_table_that_is_wrong_is_not_believed(both: Beside, table: bytes) -> None:
     """git with threads follows such a table wherever it leads; with one thread it has no use for it."""
-    data = index_with(table + end_marker(table))
-    assert both.read(data, index_threads=1) == (ENTRIES, ENTRIES)
+    both_walk(both, index_with(table + end_marker(table)), threads=1)
+
+
+def test_f75_an_offset_table_that_is_right_is_used(both: Beside) -> None:
+    data = index_with(offset_table(OFFSETS) + end_marker(offset_table(OFFSETS)))
+    with mock.patch.object(codec, "_walk", side_effect=AssertionError("walked")):
+        assert both.read(data, index_threads=3) == (ENTRIES, ENTRIES)
+
+
+def test_f76_an_offset_table_does_not_hide_an_entry_before_the_first(both: Beside) -> None:
+    table = offset_table(OFFSETS[1:])
+    read = both.read(sealed(header(2) + ENTRY_BYTES + table + end_marker(table)), index_threads=1)
+    assert "extension" in str(read.git)
+    assert read.ours is IndexUnsupportedError
 
 
 def test_f59_an_offset_table_is_covered_by_the_checksum_alone(both: Beside) -> None:

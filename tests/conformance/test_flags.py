@@ -65,6 +65,15 @@ def test_r36_git_leaves_a_large_file_alone_whatever_its_stat_says(both: Beside, 
         assert file.read() == b"b" * 1002
 
 
+@pytest.mark.parametrize("policy", ["stat", "sample"])
+def test_r108_a_large_file_that_is_now_to_be_hashed_is_another(both: Beside, policy: LargeFilePolicy) -> None:
+    both.with_options(large_file_bytes=5, large_file_policy=policy).write("scan.pdf")
+    both.index()
+    assert both.answers() == (CLEAN, CLEAN, 0)
+    both.with_options(large_file_policy="full")
+    assert both.answers() == (CLEAN, {b"scan.pdf": "modified"}, 1)
+
+
 def test_r37_the_version_is_2_again_when_the_last_extended_flag_is_gone(both: Beside) -> None:
     both.by_mtime().write("f.md")
     both.git.add("f.md")

@@ -12,7 +12,7 @@ from bm_gitindex.index.entry import Entry, Tracking
 from bm_gitindex.index.stat import stat_data
 from bm_gitindex.worktree.tree import Tree
 from support.beside import CLEAN, git_version
-from support.project import OLD_S
+from support.project import LATE_S, OLD_S
 from support.values import SOME_ID, FakeStat
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def test_r74_check_stat_minimal_sees_another_second(both: Beside) -> None:
 
 def test_r105_check_stat_minimal_leaves_ctime_out_although_it_is_trusted(both: Beside) -> None:
     both.by_ctime().with_options(check_stat="minimal").write("f.md")
-    both.index(ctime_s=1)
+    both.index(ctime_s=LATE_S + 1)
     assert both.suspects() == set()
     assert both.answers() == (CLEAN, CLEAN, 0)
 
