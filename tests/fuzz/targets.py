@@ -75,7 +75,7 @@ def index_reader(body: bytes) -> None:
     for resealed in {sealed(body), sealed(_with_end_marker_mended(body))}:
         index = _read(resealed)
         if index is not None:
-            _check_index(resealed, index)
+            check_index(resealed, index)
 
 
 def _read(data: bytes) -> Index | None:
@@ -98,7 +98,8 @@ def _outcome(data: bytes) -> Index | type[BmGitIndexError]:
         return type(error)
 
 
-def _check_index(data: bytes, index: Index) -> None:
+def check_index(data: bytes, index: Index) -> None:
+    """Raise unless everything holds that the rest of the program takes for granted of an index that was accepted."""
     paths = list(index)
     check(paths == sorted(set(paths)), "paths are not in order")
     for entry in index.values():

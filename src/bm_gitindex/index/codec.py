@@ -93,7 +93,7 @@ def _decode_header(data: bytes) -> tuple[int, int]:
     if len(data) < _HEADER.size + ID_LENGTH:
         raise IndexDamagedError(f"the index ends after {len(data)} bytes")
     signature, version, count = _HEADER.unpack_from(data)
-    if signature != _SIGNATURE:
+    if signature != _SIGNATURE or not version:
         raise IndexDamagedError("the file does not begin as a git index does")
     return version, count
 
@@ -246,7 +246,9 @@ def _verify_extensions(data: bytes, offset: int) -> None:
         if signature in (b"link", b"sdir"):
             kind = "split" if signature == b"link" else "sparse"
             raise IndexUnsupportedError(f"a {kind} index is not supported; turn it off in git and let it write again")
-        if not b"A" <= signature[:1] <= b"Z":
+        if not signature[:1].isalpha():
+            raise IndexDamagedError("an extension has no name")
+        if not signature[:1].isupper():
             raise IndexUnsupportedError(f"the index needs the extension {signature!r}, which is not known here")
         offset += _EXTENSION_HEADER.size + length
     if offset != limit:
