@@ -33,6 +33,8 @@ _WRITE_FORMAT_OFFSET = 18  # sqlite.org/fileformat2.html, "File format version n
 _READ_FORMAT_OFFSET = 19
 _REVISION_FORM = re.compile("[0-9]{4}")
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
+PROGRAM = "SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view') OR sql LIKE 'CREATE VIRTUAL%'"
+"""What runs by itself in a database; ours has none of it, and one that came with a folder may."""
 _REVISION = "SELECT version_num FROM alembic_version"
 _STATE = (
     "SELECT tie_closed, index_trailer, parsed_by, entries_at_full_sync, deleted_since_full_sync"
@@ -128,6 +130,9 @@ def _beside(database: Path, ending: str) -> Path:
 
 
 def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectState | None:
+    program = connection.execute(PROGRAM).fetchone()
+    if program is not None:
+        raise damaged(database, f"it has a trigger, a view or a virtual table: {program[0]!r}")
     tables = connection.execute(_TABLES).fetchall()
     if ("alembic_version",) not in tables:
         if tables:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision, is_revision
+from bm_gitindex.entities.tie import PROGRAM, SCHEMA_HEAD, check_revision, is_revision
 from bm_gitindex.errors import LockHeldError, StateFolderError
 from bm_gitindex.statefolder import open_state_file, restrict
 
@@ -235,6 +235,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    program = connection.execute(PROGRAM).fetchone()
+    if program is not None:
+        raise DamagedError(f"it has a trigger, a view or a virtual table: {program[0]!r}")
     tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     if ("alembic_version",) not in tables:
         return False
