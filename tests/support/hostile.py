@@ -46,18 +46,10 @@ HEADERS = {
 """None may run anything; each note becomes an entity, with a warning where something was not taken over."""
 
 TRAPS: tuple[str, ...] = (
-    "typing",
-    "json",
-    "yaml",
-    "sqlalchemy",
-    "sqlite3",
-    "alembic",
-    "aiosqlite",
-    "dulwich",
-    "pyromark",
-    "tomllib",
+    *("typing", "json", "yaml", "sqlalchemy", "sqlite3", "alembic", "aiosqlite", "dulwich", "pyromark", "tomllib"),
+    *("argparse", "pathlib", "sitecustomize", "usercustomize", "anyascii", "encodings", "bm_gitindex", "env"),
 )
-TRAPS += ("argparse", "pathlib", "sitecustomize", "usercustomize", "anyascii", "encodings", "bm_gitindex", "env")
+"""Names of modules that the command imports, or Python for it."""
 
 
 def make_hostile_vault(root: Path, outside: Path) -> None:
