@@ -19,9 +19,8 @@ CONFIG_NAME = "config.toml"
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _ANYONES = frozenset({".gitignore", "index.lock"})
-_OURS_ALONE = frozenset({"index.own", "lock", "entities.db"})
-_OURS = _OURS_ALONE | {"index", CONFIG_NAME}
-"""A folder elsewhere that holds an `index` may as well be a `.git`."""
+_OURS_ALONE = frozenset({"index.own", "entities.db"})
+_OURS = _OURS_ALONE | {"index", "lock", CONFIG_NAME}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -72,12 +71,17 @@ class StateFolder:
         except OSError as error:
             raise StateFolderError(f"cannot read the state folder {self.path}: {error.strerror}") from error
         foreign = {name for name in names if name not in _ANYONES and not name.endswith(".new")}
-        is_usual = self.path == self.root / FOLDER_NAME
-        if foreign and not foreign & (_OURS if is_usual else _OURS_ALONE):
+        if foreign and not self._are_ours(foreign):
             raise StateFolderError(
                 f"{self.path} belongs to another program (it holds {min(foreign)!r} and no index); "
                 "set state_dir to another folder"
             )
+
+    def _are_ours(self, names: set[str]) -> bool:
+        if self.path == self.root / FOLDER_NAME:
+            return bool(names & _OURS)
+        # Elsewhere, what holds an `index` may be a `.git`. A `lock` alone is what a first run that was cut short has left.
+        return bool(names & _OURS_ALONE) or names == {"lock"}
 
     def _close_to_others(self) -> None:
         """Make the folder private, whoever made it, and under whatever umask. Raises OSError."""

@@ -233,7 +233,7 @@ def test_nothing_is_read_through_a_state_folder_that_is_a_link(
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
 
 
-@pytest.mark.parametrize("holds", [["index", "HEAD", "objects"], ["config.toml", "bin"], ["index"]])
+@pytest.mark.parametrize("holds", [["index", "HEAD"], ["config.toml", "bin"], ["index"], ["lock", "other"]])
 def test_a_state_dir_elsewhere_is_no_folder_of_another_program(vault: Vault, tmp_path: Path, holds: list[str]) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
@@ -242,6 +242,16 @@ def test_a_state_dir_elsewhere_is_no_folder_of_another_program(vault: Vault, tmp
     with pytest.raises(StateFolderError, match="another program"):
         Project(vault.root, Options(state_dir=str(theirs)))
     assert sorted(os.listdir(theirs)) == sorted(holds)
+
+
+@pytest.mark.parametrize("holds", [["lock"], ["lock", "index.lock", "index.new"], [".gitignore.new"], ["index.own"]])
+def test_a_state_dir_elsewhere_in_which_a_first_run_was_cut_short_is_ours(
+    vault: Vault, tmp_path: Path, holds: list[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    for name in holds:
+        (tmp_path / "state" / name).touch()
+    Project(vault.root, Options(state_dir="../state"))
 
 
 @pytest.mark.parametrize(
