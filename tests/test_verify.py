@@ -594,6 +594,20 @@ def test_a_file_that_comes_or_goes_under_way_is_no_mismatch(
     assert len(looks) == 2
 
 
+def test_a_file_that_comes_and_goes_is_no_mismatch(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as a new file, and gone when `status` is asked for what it knows of."""
+    real = TreeReader.files
+    visits = iter([vault.write("passing.md")])
+
+    def passing(self: TreeReader) -> Iterator[Any]:
+        yield from real(self)
+        for path in visits:
+            path.unlink()
+
+    monkeypatch.setattr(TreeReader, "files", passing)
+    assert_clean(vault.project.verify(), 4)
+
+
 def test_a_vault_that_never_comes_to_rest_is_judged_as_it_is(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     real = TreeReader.files
     attempts = []
