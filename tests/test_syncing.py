@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -893,6 +894,14 @@ class TestLargeFiles:
         never_young(monkeypatch)
         assert counts(vault) == {"unchanged": 1}
         assert vault.index[b"large.bin"].stat.size == 2000
+
+    def test_a_large_file_of_another_ctime_is_modified_to_status_and_sync_alike(self, vault: Vault) -> None:
+        vault.options = replace(self.LARGE, trust_ctime=True)
+        file = vault.write("large.bin", bytes(2000))
+        vault.settled_sync()
+        file.chmod(0o660)
+        assert [(change.path, change.status.value) for change in vault.status().changes] == [(b"large.bin", "modified")]
+        assert counts(vault) == {"modified": 1, "unchanged": 3}
 
     def test_index_versions_follow_the_flags(self, vault: Vault) -> None:
         vault.options = self.LARGE

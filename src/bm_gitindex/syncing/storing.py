@@ -226,12 +226,15 @@ class Storing:
         known_id = taken.task.known.blob_id if taken.task.known else entry and entry.blob_id
         if known_id is None:
             report.added += 1
-        elif known_id != taken.blob_id or (entry is not None and self._changes_mode(entry, taken)):
+        elif known_id != taken.blob_id or (entry is not None and self._changes_stat(entry, taken)):
             report.modified += 1
         else:
             report.unchanged += 1
 
-    def _changes_mode(self, entry: Entry, taken: Taken) -> bool:
+    def _changes_stat(self, entry: Entry, taken: Taken) -> bool:
+        """Return whether a file of the same id has changed all the same, as `status` has it."""
+        if taken.task.kind is Kind.STAT_ONLY:
+            return entry.blob_id == taken.blob_id and entry.path in self._survey.modified
         return self._findings.evidence.trust.filemode and entry.stat.mode != stat_data(taken.stat).mode
 
     async def _finish(self, project: ProjectState, deletions: int) -> None:
