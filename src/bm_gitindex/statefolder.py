@@ -80,7 +80,7 @@ class StateFolder:
     def _are_ours(self, names: set[str]) -> bool:
         if self.path == self.root / FOLDER_NAME:
             return bool(names & _OURS)
-        # Elsewhere, what holds an `index` may be a `.git`. A `lock` alone is what a first run that was cut short has left.
+        # Elsewhere, what holds an `index` may be a `.git`; a `lock` alone is left of a first run that was cut short.
         return bool(names & _OURS_ALONE) or names == {"lock"}
 
     def _close_to_others(self) -> None:
