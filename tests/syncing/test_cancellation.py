@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
 
-from bm_gitindex.syncing.cancellation import in_thread, to_end
+from bm_gitindex.syncing.cancellation import ended, in_thread, to_end
 
 
 async def test_a_cancelled_caller_waits_for_its_thread() -> None:
@@ -52,3 +53,21 @@ async def test_what_the_work_returns_or_raises_is_the_callers() -> None:
     assert await in_thread(lambda: 7) == 7
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_how_a_task_ended_is_of_no_interest_to_who_waits_for_its_end(is_cancelled: bool) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fail() -> None:
+        raise OSError("nobody asks")
+
+    task = asyncio.create_task(fail())
+    if is_cancelled:
+        task.cancel()
+    await ended(task)
+    assert task.done()
+    del task
+    gc.collect()
+    assert complaints == []

@@ -70,12 +70,20 @@ def test_a_file_that_is_gone_is_tried_so_that_somebody_says_so(tree: Tree, tmp_p
 
 @pytest.mark.parametrize(("after", "failures"), [(HOUR - MOMENT, 5), (HOUR, 1)])
 def test_failures_are_counted_within_an_hour(tree: Tree, after: timedelta, failures: int) -> None:
-    later = log(tree, FIRST + after)
-    later.failed(Failed(Skipped(PATH, SkipReason.UNREADABLE, "Permission denied"), tree.lstat(PATH)))
-    (recorded,) = later.recorded
-    assert (recorded.failures, recorded.error, recorded.size_bytes) == (failures, "Permission denied", 4)
-    assert recorded.last_failed_at == FIRST + after
-    assert recorded.window_started_at == (FIRST if failures > 1 else FIRST + after)
+    later, st = log(tree, FIRST + after), tree.lstat(PATH)
+    later.failed(Failed(Skipped(PATH, SkipReason.UNREADABLE, "Permission denied"), st))
+    assert later.recorded == [
+        FileFailure(
+            path=PATH,
+            error="Permission denied",
+            failures=failures,
+            window_started_at=FIRST if failures > 1 else FIRST + after,
+            last_failed_at=FIRST + after,
+            size_bytes=st.st_size,
+            mtime_ns=st.st_mtime_ns,
+            ctime_ns=st.st_ctime_ns,
+        )
+    ]
 
 
 def test_a_first_failure_of_a_file_without_a_stat_is_counted_too(tree: Tree) -> None:
