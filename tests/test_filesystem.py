@@ -101,17 +101,23 @@ def test_a_system_without_a_mount_table_is_not_trusted(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("function", ["statfs$INODE64", "statfs"])
-@pytest.mark.parametrize(("name", "answer"), [(b"apfs", "apfs"), (b"fifteen_letters", "fifteen_letters"), (None, "")])
+@pytest.mark.parametrize(
+    ("name", "code", "answer"),
+    [
+        (b"apfs", 0, "apfs"),
+        (b"fifteen_letters", 0, "fifteen_letters"),
+        (b"sixteen_letters_", 0, "sixteen_letters_"),
+        (b"apfs", -1, ""),
+    ],
+)
 def test_on_macos_the_type_is_the_one_that_statfs_tells(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, name: bytes | None, answer: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, name: bytes, code: int, answer: str
 ) -> None:
     def statfs(path: bytes, buffer: ctypes.Array[ctypes.c_char]) -> int:
         """Fill in `f_fstypename` where sys/mount.h of macOS has it, 16 bytes at 72, among bytes of other meaning."""
-        if name is None:
-            return -1
         assert path == os.fsencode(tmp_path)
-        ctypes.memmove(buffer, b"\xff" * 72 + name.ljust(16, b"\0") + b"\xff" * 16, 104)
-        return 0
+        ctypes.memmove(buffer, b"x" * 72 + name.ljust(16, b"\0") + b"x" * 16, 104)
+        return code
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(**{function: statfs}))

@@ -262,12 +262,16 @@ def test_a_folder_that_held_all_there_was_is_unmounted_only_if_it_was_of_one_dev
     assert len(result.unseen) == (0 if are_gone else 2)
 
 
-def test_a_file_on_a_mounted_sub_mount_can_be_deleted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gone", [[b"disk/c.md"], [b"disk/c.md", b"disk/d.md"]], ids=["one", "all"])
+def test_files_on_a_mounted_sub_mount_can_be_deleted(
+    project: Project, monkeypatch: pytest.MonkeyPatch, gone: list[bytes]
+) -> None:
     for name in ("a.md", "b.md", "disk/c.md", "disk/d.md"):
         project.write(name, name.encode())
     entries = [project.entry(name) for name in ("a.md", "b.md", "disk/c.md", "disk/d.md")]
     project.commit([with_device(e, e.stat.dev + e.path.startswith(b"disk/")) for e in entries])
-    os.unlink(project.path("disk/c.md"))
+    for path in gone:
+        os.unlink(project.path(path))
     real_walk = walking.walk
 
     def walk_with_mount(*args: Any) -> object:
@@ -275,7 +279,7 @@ def test_a_file_on_a_mounted_sub_mount_can_be_deleted(project: Project, monkeypa
             yield listing._replace(dev=listing.dev + listing.prefix.startswith(b"disk/"))
 
     monkeypatch.setattr("bm_gitindex.survey.walk", walk_with_mount)
-    assert survey(project).vanished == [b"disk/c.md"]
+    assert survey(project).vanished == gone
 
 
 # --- scope -----------------------------------------------------------------------------------------------------------
