@@ -70,6 +70,25 @@ def test_progress_is_told_by_files_seen(project: Project) -> None:
     assert seen == [1, 3]
 
 
+@pytest.mark.parametrize(
+    ("unlooked", "path", "is_unproven"),
+    [
+        (b"dir", b"dir/a.md", True),
+        (b"dir", b"dir/sub/a.md", True),
+        (b"dir/a.md", b"dir/a.md", True),
+        (b"", b"a.md", True),
+        (b"dir", b"dirt/a.md", False),
+        (b"dir/sub", b"dir/a.md", False),
+        (b"dir", b"a.md", False),
+    ],
+)
+def test_nothing_is_proven_of_what_lies_below_a_place_that_could_not_be_looked_at(
+    unlooked: bytes, path: bytes, is_unproven: bool
+) -> None:
+    assert Survey(unlooked=frozenset({unlooked, b"other"})).is_unproven(path) is is_unproven
+    assert not Survey().is_unproven(path)
+
+
 # --- absence is not deletion -----------------------------------------------------------------------------------------
 
 

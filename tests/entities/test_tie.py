@@ -103,6 +103,14 @@ def test_header_that_would_forbid_writing_is_damage(database: Path, write_format
         read_project_state(database)
 
 
+def test_what_sqlite_cannot_make_sense_of_is_damage(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = sqlite3.OperationalError("unsupported file format")
+    error.sqlite_errorcode = sqlite3.SQLITE_ERROR
+    monkeypatch.setattr(sqlite3, "connect", raising(error))
+    with pytest.raises(DatabaseDamagedError, match="unsupported file format"):
+        read_project_state(database)
+
+
 def test_older_schema_says_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_HEAD", "0002")
     monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_REVISIONS", (SCHEMA_HEAD, "0002"))
