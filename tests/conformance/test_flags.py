@@ -65,12 +65,20 @@ def test_r36_git_leaves_a_large_file_alone_whatever_its_stat_says(both: Beside, 
         assert file.read() == b"b" * 1002
 
 
+@pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("policy", ["stat", "sample"])
-def test_r108_a_large_file_that_is_now_to_be_hashed_is_another(both: Beside, policy: LargeFilePolicy) -> None:
+@pytest.mark.parametrize("change", [{"large_file_policy": "full"}, {"large_file_bytes": 6}], ids=["policy", "limit"])
+def test_r108_a_large_file_that_is_now_to_be_hashed_is_another(
+    both: Beside, version: int, policy: LargeFilePolicy, change: dict[str, Any]
+) -> None:
     both.with_options(large_file_bytes=5, large_file_policy=policy).write("scan.pdf")
     both.index()
+    both.lend()
+    both.git("update-index", "--index-version", str(version))
+    both.adopt()
+    assert both.project.read().index.version == version
     assert both.answers() == (CLEAN, CLEAN, 0)
-    both.with_options(large_file_policy="full")
+    both.with_options(**change)
     assert both.answers() == (CLEAN, {b"scan.pdf": "modified"}, 1)
 
 
