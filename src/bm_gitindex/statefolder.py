@@ -18,6 +18,7 @@ CONFIG_NAME = "config.toml"
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+_CHUNK_BYTES = 1024 * 1024
 _ANYONES = frozenset({".gitignore", "index.lock"})
 _OURS_ALONE = frozenset({"index.own", "entities.db"})
 _OURS = _OURS_ALONE | {"index", "lock", CONFIG_NAME}
@@ -131,6 +132,18 @@ def open_state_file(path: Path) -> BinaryIO:
         os.close(fd)
         raise OSError(errno.EINVAL, "not a file")
     return os.fdopen(fd, "rb")
+
+
+def read_through(path: Path) -> None:
+    """Raise StateFolderError unless every byte of a state file can be read."""
+    try:
+        with open_state_file(path) as file:
+            while file.read(_CHUNK_BYTES):
+                pass
+    except OSError as error:
+        raise StateFolderError(
+            f"cannot read {path}: {error.strerror}; check the disk, then run the command again"
+        ) from error
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.cli.output import Style, given_paths, plain, print_json, print_text, project_of, shown, text
 from bm_gitindex.errors import NotFoundError, UsageError
+from bm_gitindex.syncing.cancellation import run_in_loop
 
 if TYPE_CHECKING:
     import argparse
@@ -27,11 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show one entity."""
-    # Imported here: no other quick command needs an event loop.
-    import asyncio
-
     project = project_of(arguments)
-    entity = asyncio.run(_find(project, arguments))
+    entity = run_in_loop(lambda: _find(project, arguments))
     if arguments.json:
         print_json(_as_json(entity))
     else:

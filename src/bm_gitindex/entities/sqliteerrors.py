@@ -31,6 +31,12 @@ def damaged(database: Path, detail: object) -> DatabaseDamagedError:
     )
 
 
+def may_be_the_disk(error: BaseException | None) -> bool:
+    """Return whether what SQLite calls damage may be a page that the disk failed to deliver: it calls both so."""
+    error = getattr(error, "orig", error)
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE == sqlite3.SQLITE_CORRUPT
+
+
 def translated(error: sqlite3.Error, database: Path) -> BmGitIndexError | None:
     """Return the error to raise for what SQLite said of `database`; None if it is a fault of this program."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE

@@ -71,6 +71,25 @@ def read_project_state(database: Path) -> ProjectState | None:
         raise reported from error
 
 
+def is_whole(database: Path) -> bool:
+    """Return whether SQLite can find no damage in all of a database file, in one of two attempts.
+
+    The caller holds the project's lock. Raises StateFolderError where the file cannot be read.
+    """
+    return any(_passes_check(database) for _ in range(2))
+
+
+def _passes_check(database: Path) -> bool:
+    uri = "file://" + quote(os.fsencode(os.path.abspath(database))) + "?mode=rw"
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except sqlite3.DatabaseError as error:
+        if isinstance(translated(error, database), StateWriteError):
+            raise _unreadable(database, error) from error
+        return False
+
+
 def check_revision(revision: object, database: Path) -> None:
     """Raise SchemaUnsupportedError unless this release can read or migrate a schema of this revision.
 

@@ -6,6 +6,7 @@ lock, open folders, a connection, must not be let go of before they are done: a 
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,31 @@ async def in_thread(work: Callable[[], T]) -> T:
     import asyncio
 
     return await to_end(asyncio.to_thread(work))
+
+
+def run_in_loop(begin: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what a coroutine returns, run in an event loop of its own; where there can be none, it is not begun.
+
+    Raises OSError for want of descriptors.
+    """
+    # Imported here: an unchanged project pays for no event loop.
+    import asyncio
+
+    _require_descriptors()
+    with asyncio.Runner() as runner:
+        runner.get_loop()
+        return runner.run(begin())
+
+
+def _require_descriptors() -> None:
+    """Raise OSError unless there are as many descriptors as a loop needs; half of them, and asyncio is not quiet."""
+    pipes: list[int] = []
+    try:
+        for _ in range(2):
+            pipes += os.pipe()
+    finally:
+        for fd in pipes:
+            os.close(fd)
 
 
 async def to_end(work: Coroutine[Any, Any, T], stop: Callable[[], object] = _nothing) -> T:

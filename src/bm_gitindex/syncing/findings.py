@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from bm_gitindex.entities.tie import read_project_state
+from bm_gitindex.entities.sqliteerrors import may_be_the_disk
+from bm_gitindex.entities.tie import is_whole, read_project_state
 from bm_gitindex.errors import DatabaseDamagedError, IndexDamagedError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.compare import Baseline
@@ -15,6 +16,7 @@ from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.indexlock import set_aside
 from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.progress import Progress
+from bm_gitindex.statefolder import read_through
 from bm_gitindex.survey import Evidence, Survey, Surveyor
 from bm_gitindex.worktree.walk import Scope
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bm_gitindex.entities.records import ProjectState
+    from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.indexlock import IndexLock
     from bm_gitindex.options import Options
     from bm_gitindex.rules import Classifier
@@ -103,15 +106,32 @@ def is_tied(project: ProjectState | None, snapshot: IndexSnapshot) -> bool:
     return project is not None and snapshot.exists and project.is_tied_to(snapshot.index.trailer)
 
 
-def set_database_aside(run: Run, error: DatabaseDamagedError) -> None:
-    """Put a damaged database where it is not lost and not in the way. Raises StateWriteError."""
-    target = set_aside(run.state.database)
-    for ending in ("-wal", "-shm", "-journal"):
-        companion = run.state.database.with_name(run.state.database.name + ending)
-        if companion.exists():
-            set_aside(companion)
-    why = error.__cause__ or error
-    run.notices.append(f"the entity database was damaged ({why}): kept as {target.name}, and built anew from the files")
+def set_database_aside(run: Run, error: DatabaseDamagedError) -> bool:
+    """Put a damaged database where it is not lost and not in the way; return whether it was damaged.
+
+    SQLite calls a database damaged where the disk could not deliver it, which may be over in a moment: it is looked at
+    once more, as a whole. Raises StateWriteError, and StateFolderError where it cannot be read.
+    """
+    database = run.state.database
+    companions = [database.with_name(database.name + ending) for ending in ("-wal", "-shm", "-journal")]
+    present = [path for path in (database, *companions) if path.exists()]
+    for path in present:
+        read_through(path)
+    if may_be_the_disk(error.__cause__) and is_whole(database):
+        return False
+    for path in present:
+        if path.exists():  # SQLite may have removed it, having looked
+            target = set_aside(path)
+            if path == database:
+                kept_as = f"kept as {target.name}, and built anew from the files"
+                run.notices.append(f"the entity database was damaged ({_reason(error)}): {kept_as}")
+    return True
+
+
+def _reason(error: BmGitIndexError) -> object:
+    """Return what was found: without the statement that SQLAlchemy repeats, which quotes the user's notes."""
+    cause = error.__cause__ or error
+    return getattr(cause, "orig", cause)
 
 
 def _read_index(run: Run) -> IndexSnapshot:
@@ -119,8 +139,9 @@ def _read_index(run: Run) -> IndexSnapshot:
         return read_index(run.state)
     except IndexDamagedError as error:
         target = set_aside(run.state.index)
-        why = error.__cause__ or error
-        run.notices.append(f"the index was damaged ({why}): kept as {target.name}, and built anew from the files")
+        run.notices.append(
+            f"the index was damaged ({_reason(error)}): kept as {target.name}, and built anew from the files"
+        )
         return IndexSnapshot(Index.empty(), Baseline(0, is_trusted=False), exists=False)
 
 
@@ -128,5 +149,4 @@ def _read_project_state(run: Run) -> ProjectState | None:
     try:
         return read_project_state(run.state.database)
     except DatabaseDamagedError as error:
-        set_database_aside(run, error)
-        return None
+        return None if set_database_aside(run, error) else read_project_state(run.state.database)

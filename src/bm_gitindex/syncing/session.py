@@ -11,15 +11,22 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, examine
 from bm_gitindex.config import config_path
 from bm_gitindex.entities.tie import read_project_state
-from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError, LockHeldError
+from bm_gitindex.errors import (
+    BmGitIndexError,
+    DatabaseDamagedError,
+    EntityMissingError,
+    LockHeldError,
+    StateFolderError,
+)
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.statefolder import remove_leftover
-from bm_gitindex.syncing.cancellation import in_thread, to_end
+from bm_gitindex.syncing.cancellation import in_thread, run_in_loop, to_end
 from bm_gitindex.syncing.findings import Findings, Run, is_tied, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
 from bm_gitindex.syncing.safety import check_rehearsal
@@ -34,6 +41,8 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.options import Options
     from bm_gitindex.statefolder import StateFolder
+
+_MOST_ATTEMPTS = 3
 
 
 async def sync(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
@@ -68,10 +77,7 @@ def sync_blocking(root: Path, state: StateFolder, options: Options, request: Syn
         if findings.is_settled:
             report.unchanged = findings.survey.unchanged
         else:
-            # Imported here: an unchanged project pays for no event loop.
-            import asyncio
-
-            findings = asyncio.run(to_end(_store(run, findings, report), run.stop.set))
+            findings = run_in_loop(lambda: to_end(_store(run, findings, report), run.stop.set))
     return _completed(report, run, findings, started_s)
 
 
@@ -133,16 +139,19 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
 
     A database that turns out to be damaged, or to lack a row, means to look again, and to compare everything.
     """
-    run.lock.check()
-    try:
-        await _store_findings(run, findings, report)
-    except (DatabaseDamagedError, EntityMissingError) as error:
-        if isinstance(error, DatabaseDamagedError):
-            set_database_aside(run, error)
-        report.reset()
-        findings = await in_thread(lambda: look(run))
-        await _store_findings(run, findings, report)
-    return findings
+    for _ in range(_MOST_ATTEMPTS):
+        run.lock.check()
+        try:
+            await _store_findings(run, findings, report)
+        except (DatabaseDamagedError, EntityMissingError) as error:
+            failure = error
+            if isinstance(error, DatabaseDamagedError):
+                await in_thread(partial(set_database_aside, run, error))
+            report.reset()
+            findings = await in_thread(lambda: look(run))
+        else:
+            return findings
+    raise StateFolderError(f"{run.state.database} fails again and again; check the disk") from failure
 
 
 async def _store_findings(run: Run, findings: Findings, report: SyncReport) -> None:
