@@ -31,13 +31,16 @@ class Claim:
 
 
 async def assign_permalinks(
-    connection: AsyncConnection, project_id: int, claims: Sequence[Claim]
+    connection: AsyncConnection, project_id: int, claims: Sequence[Claim], next_numbers: dict[str, int]
 ) -> dict[bytes, str | None]:
     """Return a permalink by path, unique among the claims and in the project. Earlier claims go first.
 
+    `next_numbers` says for each permalink from which number on one is worth asking for, and is brought up to date; with
+    an empty one at each call, thousands of notes of one name would ask for all numbers of those before them.
+
     Executing the claims' rows in the same order, changed ones before new ones, never meets a permalink in use.
     """
-    holders = _Holders(connection, project_id)
+    holders = _Holders(connection, project_id, next_numbers)
     generated = {claim.path: _generated(claim.path) for claim in claims if claim.is_note and claim.held is None}
     stated = (claim.stated for claim in claims if claim.is_note and claim.stated is not None)
     await holders.look_up([*stated, *generated.values()])
@@ -60,11 +63,11 @@ async def assign_permalinks(
 class _Holders:
     """Who has which permalink, as far as it was asked, with what has been given away since."""
 
-    def __init__(self, connection: AsyncConnection, project_id: int) -> None:
+    def __init__(self, connection: AsyncConnection, project_id: int, next_numbers: dict[str, int]) -> None:
         self._connection = connection
         self._project_id = project_id
         self._path_by_permalink: dict[str, bytes | None] = {}
-        self._next_number: dict[str, int] = {}
+        self._next_number = next_numbers
 
     async def look_up(self, permalinks: Iterable[str]) -> None:
         """Learn who holds each of them, without forgetting what has been given away."""
@@ -83,6 +86,8 @@ class _Holders:
     def give(self, permalink: str | None, claim: Claim) -> None:
         if claim.held is not None:
             self._path_by_permalink[claim.held] = None
+            if claim.held != permalink:
+                self._next_number.clear()  # it may be one of the numbers passed over
         if permalink is not None:
             self._path_by_permalink[permalink] = claim.path
 

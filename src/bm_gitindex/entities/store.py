@@ -85,6 +85,8 @@ class EntityStore:
     def __init__(self, database: Database, project_id: int) -> None:
         self._database = database
         self._project_id = project_id
+        self._next_numbers: dict[str, int] = {}
+        """Where the search for a free permalink goes on, as long as none is given up."""
 
     async def state(self) -> ProjectState:
         """Return the project row; before the first sync an open tie, without a trailer."""
@@ -156,6 +158,7 @@ class EntityStore:
         async with self._database.transaction() as connection:
             stored = await self._stored_at(connection, [delete.path for delete in deletes])
             await remove_entities(connection, self._project_id, stored.values())
+        self._next_numbers.clear()
 
     async def move(self, moves: Sequence[Move]) -> None:
         """Give rows new paths; ids and permalinks stay. Swaps and chains are allowed.
@@ -172,6 +175,7 @@ class EntityStore:
             await remove_entities(connection, self._project_id, removed.values())
             pairs = [(stored[move.old_path], move.file) for move in moves]
             await move_entities(connection, self._project_id, pairs)
+        self._next_numbers.clear()
 
     async def put(self, changes: Sequence[Upsert | Refresh]) -> int:
         """Store files, no two of the same path; return how many entities were written.
@@ -183,7 +187,7 @@ class EntityStore:
         async with self._database.transaction() as connection:
             stored = await self._stored_at(connection, [change.file.path for change in changes])
             self._require(stored, [file.path for file in touched])
-            await write_upserts(connection, self._project_id, upserts, stored)
+            await write_upserts(connection, self._project_id, upserts, stored, self._next_numbers)
             await refresh_entities(connection, [(stored[file.path], file) for file in touched])
         return len(changes)
 

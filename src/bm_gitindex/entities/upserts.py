@@ -47,11 +47,14 @@ async def write_upserts(
     project_id: int,
     upserts: Sequence[Upsert],
     stored_by_path: Mapping[bytes, StoredEntity],
+    next_numbers: dict[str, int],
 ) -> None:
-    """Store each upsert, over the row that its path has, or as a new one. No two may have the same path."""
-    permalinks = await assign_permalinks(
-        connection, project_id, [_claim(upsert, stored_by_path.get(upsert.file.path)) for upsert in upserts]
-    )
+    """Store each upsert, over the row that its path has, or as a new one. No two may have the same path.
+
+    `next_numbers` is for `assign_permalinks`, and kept from one call to the next.
+    """
+    claims = [_claim(upsert, stored_by_path.get(upsert.file.path)) for upsert in upserts]
+    permalinks = await assign_permalinks(connection, project_id, claims, next_numbers)
     changes = []
     for upsert in upserts:
         path = upsert.file.path

@@ -6,7 +6,7 @@ by content id. Where several could be meant, the nearest path has it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.compare import is_racy, is_smudged
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bm_gitindex.index.stat import StatData, Trust
 
 _MOST_COMPARISONS = 10_000
-"""Beyond it, a group of files that cannot be told apart is paired in order of name, not by distance."""
+"""Beyond it, a group of files that cannot be told apart is paired by name, not by distance."""
 
 
 class Lost(NamedTuple):
@@ -145,7 +145,7 @@ def _pair_groups(
 def _pair_nearest(old: Sequence[bytes], new: Sequence[bytes]) -> dict[bytes, bytes]:
     """Return new path -> old path within one group of files that are alike, the nearest pairs first."""
     if len(old) * len(new) > _MOST_COMPARISONS:
-        return dict(zip(sorted(new, key=_by_name), sorted(old, key=_by_name), strict=False))
+        return _pair_by_name(old, new)
     pairs: dict[bytes, bytes] = {}
     taken: set[bytes] = set()
     for _, old_path, new_path in sorted((_distance(a, b), a, b) for a in old for b in new):
@@ -153,6 +153,17 @@ def _pair_nearest(old: Sequence[bytes], new: Sequence[bytes]) -> dict[bytes, byt
             pairs[new_path] = old_path
             taken.add(old_path)
     return pairs
+
+
+def _pair_by_name(old: Sequence[bytes], new: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Return new path -> old path: those of one base name first, and the others in order of name."""
+    old_by_name: defaultdict[bytes, deque[bytes]] = defaultdict(deque)
+    for path in sorted(old):
+        old_by_name[_base_name(path)].append(path)
+    pairs = {path: same.popleft() for path in sorted(new) if (same := old_by_name[_base_name(path)])}
+    others = [path for same in old_by_name.values() for path in same]
+    renamed = [path for path in new if path not in pairs]
+    return pairs | dict(zip(sorted(renamed, key=_by_name), sorted(others, key=_by_name), strict=False))
 
 
 def _distance(old: bytes, new: bytes) -> tuple[bool, int]:
