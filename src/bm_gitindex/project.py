@@ -6,6 +6,7 @@ event loop a twentieth.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -121,9 +122,28 @@ class Project:
         """Return paths as the index has them. Raises UsageError for one that is neither there nor in the index."""
         relative = self.relative(paths)
         for path in relative:
-            if not os.path.lexists(os.path.join(os.fsencode(self.root), path)) and not self._remembers(path):
+            if not self._is_there(path) and not self._remembers(path):
                 raise UsageError(f"{os.fsdecode(path)} is neither in the project nor in its index")
         return relative
+
+    def _is_there(self, path: bytes) -> bool:
+        try:
+            os.lstat(os.path.join(os.fsencode(self.root), path))
+        except OSError as error:
+            return error.errno == errno.ENAMETOOLONG and self._is_far_down(path)
+        return True
+
+    def _is_far_down(self, path: bytes) -> bool:
+        """Return whether a path is there that is longer than a system call takes."""
+        # Imported here, since it serves only paths of more than 4096 bytes.
+        from bm_gitindex.worktree.tree import Tree
+
+        try:
+            with Tree(self.root) as tree:
+                tree.lstat(path)
+        except OSError:
+            return False
+        return True
 
     def _remembers(self, path: bytes) -> bool:
         try:
