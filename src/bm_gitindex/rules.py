@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 STATE_FOLDER = b".basic-memory"
 GITIGNORE = b".gitignore"
-GITIGNORE_MAX_BYTES = 256 * 1024
-"""A larger one rules nothing: what it takes to compile patterns grows with them, to 100 MB for so many."""
 
 _TEMPORARY = re.compile(
     rb"""
@@ -71,6 +69,7 @@ class SkipReason(Enum):
     UNSTABLE = "changed while it was read"
     VANISHED = "vanished while it was read"
     UNMOUNTED = "its file system is not mounted"
+    RULES_NOTHING = "rules nothing"
 
     @property
     def keeps_known(self) -> bool:

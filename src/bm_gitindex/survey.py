@@ -87,7 +87,7 @@ class Surveyor:
     def __init__(self, tree: Tree, options: Options, evidence: Evidence) -> None:
         self.classifier = Classifier(options)
         self._tree = tree
-        self._rules = IgnoreRules(options.ignore)
+        self._rules = IgnoreRules(options.ignore, options.ignore_max_bytes)
         self._evidence = evidence
         self._empty_folders: set[bytes] = set()
 
@@ -182,6 +182,8 @@ class Surveyor:
         }
 
     def _empty_folder_above(self, path: bytes) -> bytes | None:
+        if not self._empty_folders:
+            return None
         parts = path.split(b"/")[:-1]
         prefixes = (b"/".join(parts[:length]) + b"/" for length in range(1, len(parts) + 1))
         return next((prefix for prefix in prefixes if prefix in self._empty_folders), None)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from dulwich.objects import Blob
 
-from bm_gitindex.ignore import IgnoreRules
-from bm_gitindex.rules import GITIGNORE, GITIGNORE_MAX_BYTES, Classifier, Kind, is_git_folder
+from bm_gitindex.ignore import IgnoreRules, TooManyRulesError
+from bm_gitindex.rules import GITIGNORE, Classifier, Kind, is_git_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: a pipe may stand in a file's place
+_OPEN_FOLDERS = 32
 _CHUNK_BYTES = 64 * 1024
 _SAMPLE_BYTES = 64 * 1024
 _NOT_LOCAL_FLAGS = 0x4000_0000  # SF_DATALESS, macOS: reading would fetch the content from the cloud
@@ -56,34 +57,62 @@ class TreeReader:
         self._root = root
         self._options = options
         self._classifier = Classifier(options)
+        self._open: list[tuple[bytes, int]] = []
+        """Folders on the way to the last one, with their descriptors."""
 
     def files(self) -> Iterator[FoundFile]:
         """Yield each file, read; what cannot be read is left out and noted. Call it once."""
         try:
-            root_fd = os.open(self._root, _FOLDER)
+            self._open.append((b"", os.open(self._root, _FOLDER)))
         except OSError:
             self.unread.add(b"")
             return
         try:
-            yield from self._below(root_fd)
+            yield from self._files()
         finally:
-            os.close(root_fd)
+            self._close_all()
 
-    def _below(self, root_fd: int) -> Iterator[FoundFile]:
-        folders = [(b"", IgnoreRules(self._options.ignore))]
+    def _files(self) -> Iterator[FoundFile]:
+        folders = [(b"", IgnoreRules(self._options.ignore, self._options.ignore_max_bytes))]
         while folders:
             folder, outer_rules = folders.pop()
             prefix = folder + b"/" if folder else b""
             try:
-                with _opened(root_fd, folder) as fd:
-                    rules = _with_own_rules(fd, prefix, outer_rules)
-                    for name, st in self._entries(fd, prefix, rules):
-                        if stat.S_ISDIR(st.st_mode):
-                            folders.append((prefix + name, rules))
-                        elif stat.S_ISREG(st.st_mode):
-                            yield from self._read(fd, prefix + name, st)
+                fd = self._opened(folder)
+                rules = _with_own_rules(fd, prefix, outer_rules)
+                for name, st in self._entries(fd, prefix, rules):
+                    if stat.S_ISDIR(st.st_mode):
+                        folders.append((prefix + name, rules))
+                    elif stat.S_ISREG(st.st_mode):
+                        yield from self._read(fd, prefix + name, st)
             except OSError:
                 self.unread.add(folder)
+
+    def _opened(self, folder: bytes) -> int:
+        """Return a descriptor, good until the next call. Raises OSError.
+
+        The root is opened once; of the folders below it the nearest above are kept open too, or a deep tree would be
+        gone down from its root for each folder.
+        """
+        while len(self._open) > 1 and not _is_at_or_below(folder, self._open[-1][0]):
+            os.close(self._open.pop()[1])
+        place, fd = self._open[-1]
+        for name in folder[len(place) :].split(b"/"):
+            if name:
+                place = place + b"/" + name if place else name
+                fd = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+                self._open.append((place, fd))
+                self._close_farthest()
+        return fd
+
+    def _close_farthest(self) -> None:
+        """Close the folders that are the farthest up, the root left out."""
+        while len(self._open) > _OPEN_FOLDERS:
+            os.close(self._open.pop(1)[1])
+
+    def _close_all(self) -> None:
+        while self._open:
+            os.close(self._open.pop()[1])
 
     def _entries(self, fd: int, prefix: bytes, rules: IgnoreRules) -> Iterator[tuple[bytes, os.stat_result]]:
         for name in map(os.fsencode, os.listdir(fd)):
@@ -131,19 +160,6 @@ class TreeReader:
 
 
 @contextmanager
-def _opened(root_fd: int, folder: bytes) -> Iterator[int]:
-    fd = os.dup(root_fd)
-    try:
-        for name in folder.split(b"/") if folder else ():
-            below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
-            os.close(fd)
-            fd = below
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextmanager
 def _opened_file(folder_fd: int, name: bytes) -> Iterator[BinaryIO]:
     fd = os.open(name, _FILE, dir_fd=folder_fd)
     try:
@@ -156,13 +172,16 @@ def _opened_file(folder_fd: int, name: bytes) -> Iterator[BinaryIO]:
 
 
 def _with_own_rules(fd: int, prefix: bytes, rules: IgnoreRules) -> IgnoreRules:
-    """Return the rules with those of the folder's `.gitignore`; a link, or what cannot be read, rules nothing."""
+    """Return the rules with those of the folder's `.gitignore`; a link, or one that cannot be had, rules nothing."""
     try:
         with _opened_file(fd, GITIGNORE) as file:
-            data = file.read(GITIGNORE_MAX_BYTES + 1)
-    except OSError:
+            return rules.with_gitignore(prefix, file.read(rules.free_bytes + 1))
+    except (OSError, TooManyRulesError):
         return rules
-    return rules if len(data) > GITIGNORE_MAX_BYTES else rules.with_gitignore(prefix, data)
+
+
+def _is_at_or_below(path: bytes, folder: bytes) -> bool:
+    return not folder or path == folder or path.startswith(folder + b"/")
 
 
 def _is_elsewhere(st: os.stat_result) -> bool:

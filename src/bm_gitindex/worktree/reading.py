@@ -8,7 +8,7 @@ from hashlib import sha1
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import blob_id, sample_id, stat_only_id
-from bm_gitindex.rules import GITIGNORE_MAX_BYTES, Kind, Skipped, SkipReason
+from bm_gitindex.rules import Kind, Skipped, SkipReason
 from bm_gitindex.worktree.tree import Tree, skipped_for
 
 if TYPE_CHECKING:
@@ -49,12 +49,11 @@ def read_note(tree: Tree, path: bytes, max_bytes: int) -> Reading:
         return file.content()
 
 
-def read_gitignore(tree: Tree, path: bytes) -> bytes:
-    """Return the content of an ignore file, which is not read beyond its bound. Raises ReadError."""
+def read_gitignore(tree: Tree, path: bytes, max_bytes: int) -> bytes:
+    """Return the content of an ignore file; one that just grew beyond `max_bytes` is not read. Raises ReadError."""
     with _OpenFile(tree, path) as file:
-        if file.before.st_size > GITIGNORE_MAX_BYTES:
-            why = f"more than {GITIGNORE_MAX_BYTES} bytes of patterns"
-            raise ReadError(Skipped(path, SkipReason.UNREADABLE, why))
+        if file.before.st_size > max_bytes:
+            raise ReadError(Skipped(path, SkipReason.UNSTABLE))
         return file.content().data or b""
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from bm_gitindex.ignore import TooManyRulesError
 from bm_gitindex.rules import GITIGNORE, Skipped, SkipReason, icloud_stub_target, is_git_folder
 from bm_gitindex.worktree.reading import ReadError, read_gitignore
 from bm_gitindex.worktree.tree import Tree, skipped_for
@@ -48,6 +49,7 @@ class Scope:
     def __init__(self, paths: tuple[bytes, ...] = ()) -> None:
         """No paths: the whole tree."""
         self._wanted = frozenset(paths)
+        self._lengths = sorted({len(path) for path in paths})
         self._ancestors = {b""} | {parent for path in paths for parent in parents(path)}
         self.is_whole = not paths
 
@@ -55,11 +57,12 @@ class Scope:
         """Whether a path is one of those asked for, or below one of them."""
         if self.is_whole or path in self._wanted:
             return True
-        return any(parent in self._wanted for parent in parents(path))
+        # Not one parent after the other: a path may have thousands.
+        return any(path[length : length + 1] == b"/" and path[:length] in self._wanted for length in self._lengths)
 
     def leads_to(self, folder: bytes) -> bool:
         """Return whether a folder is in the scope, or on the way to something in it."""
-        return folder in self or folder in self._ancestors
+        return folder in self._ancestors or folder in self
 
 
 def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -> Iterator[Listing]:
@@ -170,7 +173,10 @@ def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list
         if is_placeholder(st):
             skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
             return rules
-        return rules.with_gitignore(prefix, read_gitignore(tree, path))
+        rules.require_room(st.st_size)
+        return rules.with_gitignore(prefix, read_gitignore(tree, path, rules.free_bytes))
+    except TooManyRulesError as error:
+        skipped.append(Skipped(path, SkipReason.RULES_NOTHING, str(error)))
     except OSError as error:
         skipped.append(skipped_for(path, error))
     except ReadError as error:
