@@ -60,6 +60,25 @@ def test_a_survey_sorts_every_path_into_one_place(project: Project) -> None:
     assert not result.is_clean
 
 
+def test_unchanged_files_of_every_sort_are_counted(project: Project) -> None:
+    project.options = replace(BY_CTIME, large_file_bytes=4)
+    indexed(project, "note.md", "file.pdf", "large.bin")
+    project.write("empty.md", b"")
+    project.index_all()
+    result = survey(project)
+    assert (result.is_clean, result.unchanged, result.counters.files_seen) == (True, 4, 4)
+
+
+def test_a_root_is_empty_only_if_nothing_is_in_it(project: Project) -> None:
+    indexed(project, "folder/a.md")
+    assert not survey(project).root_is_empty
+    os.unlink(project.path("folder/a.md"))
+    assert not survey(project).root_is_empty
+    os.rmdir(project.path("folder"))
+    assert survey(project).root_is_empty
+    assert survey(project, b"folder/a.md").root_is_empty
+
+
 def test_progress_is_told_by_files_seen(project: Project) -> None:
     indexed(project, "a.md", "b/c.md", "b/d.md")
     seen: list[int] = []
