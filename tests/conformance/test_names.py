@@ -157,5 +157,6 @@ def test_f19_a_file_and_a_folder_of_one_name_are_never_together(both: Beside, na
     both.git.index.unlink()
     both.git.cacheinfo(*(b"100644 " + SOME + b" 0\t" + name for name in names))
     assert names[0] not in [e.path for e in both.git.entries()]
-    with pytest.raises(ValueError, match="folder"):
-        update(decode(encode([entry(names[0])])), {names[-1]: encode_entry(entry(names[-1]))})
+    for known, added in ((names[0], names[-1]), (names[-1], names[0])):
+        with pytest.raises(ValueError, match="folder"):
+            update(decode(encode([entry(known)])), {added: encode_entry(entry(added))})

@@ -41,7 +41,8 @@ def in_order(entries: Sequence[Entry]) -> list[Entry]:
 @example(entries=[entry(b"l" * 5026), entry(b"m"), entry(b"n" * 4095), entry(b"o" * 4096)])
 def test_f68_git_reads_what_is_written(both: Beside, entries: list[Entry]) -> None:
     assert both.read(encode(entries)) == (in_order(entries), in_order(entries))
-    assert both.as_git_reads(index_threads=3) == in_order(entries)
+    assert both.git.entries(index_threads=1) == in_order(entries)  # and git says nothing
+    assert both.git.entries(index_threads=3) == in_order(entries)
 
 
 @READ_BY_OTHERS
