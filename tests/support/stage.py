@@ -67,11 +67,11 @@ class Point(NamedTuple):
         earlier = Counter(call.thread for call in self._alike if call.began < self.call.began)
         return all(earlier[thread] <= earlier[self.call.thread] for thread in earlier)
 
-    def injection(self, what: str, *, and_after: bool = False) -> Injection:
-        """Return what lets something happen at this call."""
+    def injection(self, what: str, and_after: str = "") -> Injection:
+        """Return what lets something happen at this call; `and_after` "+": and at all such that follow."""
         in_its_thread = [call for call in self._alike if call.thread == self.call.thread]
         when = str(1 + in_its_thread.index(self.call))
-        return Injection(self.site.name, self.site.paths[:1], what, when + "+" * and_after)
+        return Injection(self.site.name, self.site.paths[:1], what, when + and_after)
 
     @property
     def _alike(self) -> list[Call]:

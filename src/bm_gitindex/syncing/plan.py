@@ -54,7 +54,7 @@ class Plan:
     tasks: list[Task]
     """In order of path."""
     new: dict[bytes, int]
-    """Paths that are not known, with sizes in bytes: what a lost path may have become."""
+    """Paths that the database does not know, with sizes in bytes: what a lost path may have become."""
     lost: list[Lost]
     """Paths that the database knows and that are proven to be gone."""
     known_count: int
@@ -109,14 +109,17 @@ class ReconcilePlanner:
         """Return what it takes to make both agree with the tree."""
         sizes = survey.new | survey.modified | survey.unsure
         tasks = [self._task(path, self._classifier.kind(path, sizes[path])) for path in sizes]
+        # The index may know a file by its new path already, and the database still by the old one.
+        new = {path: size for path, size in sizes.items() if path not in self._rows}
         unchanged = len(survey.unseen)
         for entry in self._seen_entries(survey):
+            if entry.path not in self._rows:
+                new[entry.path] = entry.stat.size
             task = self._task(entry.path, _kind_of(entry, self._classifier))
             if task.must_parse or not self._has(entry):
                 tasks.append(task)
             else:
                 unchanged += 1
-        new = {path: size for path, size in survey.new.items() if path not in self._rows}
         known_count = len(self._index.keys() | self._rows.keys())
         plan = Plan(sorted(tasks, key=lambda task: task.path), new, [], known_count, unchanged)
         self._plan_absent(survey, plan)
