@@ -43,6 +43,7 @@ NONSENSE = [
     "UPDATE entity SET project_id = 7 WHERE id = 1",
     "UPDATE observation SET entity_id = 7",
     "UPDATE relation SET to_id = 7",
+    "INSERT INTO project SELECT 7, 'other', 1, NULL, '', 0, 0 FROM project",
     "DROP TABLE observation",
     "ALTER TABLE entity DROP COLUMN content_type",
 ]

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     manner = parser.add_mutually_exclusive_group()
     manner.add_argument("--dry-run", action="store_true", help="only say what would be done; nothing is created")
-    manner.add_argument("--paranoid", action="store_true", help="compare every hashed file by content, and every row")
+    manner.add_argument("--paranoid", action="store_true", help="read every hashed file, and store it anew")
     parser.add_argument("--allow-mass-delete", action="store_true", help="go on where a safety stop would end the run")
     parser.add_argument(
         "--wait", type=_seconds, default=10.0, metavar="SECONDS", help="how long to wait for the lock (default: 10)"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Boolean, Integer, create_engine, func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from bm_gitindex.entities.schema import metadata
+from bm_gitindex.entities.schema import metadata, project
 from bm_gitindex.entities.sqliteerrors import damaged, translated
-from bm_gitindex.entities.tie import read_only_uri
+from bm_gitindex.entities.tie import LOCAL_PROJECT, read_only_uri
 from bm_gitindex.errors import BmGitIndexError, DatabaseDamagedError, EntityMissingError
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ def _damage(connection: Connection) -> str | None:
     violation = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if violation is not None:
         return f"a row of {violation[0]} points to a row that does not exist"
+    others = connection.execute(select(func.count()).where(project.c.name != LOCAL_PROJECT)).scalar_one()
+    if others:
+        return "it holds a project that is not this one"
     for table in metadata.sorted_tables:
         found = _wrong_type(connection, table) or _unreadable_value(connection, table)
         if found is not None:

@@ -106,7 +106,8 @@ def check_revision(revision: object, database: Path) -> None:
 
 def is_revision(value: object) -> bool:
     """Return whether a value can name a revision of the schema, of this release or of a later one."""
-    return isinstance(value, str) and _REVISION_FORM.fullmatch(value) is not None
+    is_in_form = isinstance(value, str) and _REVISION_FORM.fullmatch(value) is not None
+    return is_in_form and str(value) >= SCHEMA_REVISIONS[0]
 
 
 def read_only_uri(database: Path) -> str | None:
@@ -125,6 +126,8 @@ def read_only_uri(database: Path) -> str | None:
         return None
     if not header:
         return None
+    if len(header) <= _READ_FORMAT_OFFSET:
+        raise ValueError("its header is cut short")  # SQLite would take it for an empty one
     if header[_WRITE_FORMAT_OFFSET:_READ_FORMAT_OFFSET] > _WAL_FORMAT:
         # SQLite would read it, and take it for one that may never be written to.
         raise ValueError("its header is damaged")
@@ -157,11 +160,11 @@ def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectSta
         if tables:
             raise ValueError("its tables are another program's")
         return None
-    revision = connection.execute(_REVISION).fetchone()
-    if revision is None:
-        raise ValueError("its schema has no revision")
-    check_revision(revision[0], database)
-    if revision[0] != SCHEMA_HEAD:
+    revisions = connection.execute(_REVISION).fetchall()
+    if len(revisions) != 1:
+        raise ValueError(f"its schema has {len(revisions)} revisions")
+    check_revision(revisions[0][0], database)
+    if revisions[0][0] != SCHEMA_HEAD:
         return None
     row = connection.execute(_STATE, (LOCAL_PROJECT,)).fetchone()
     if row is None:

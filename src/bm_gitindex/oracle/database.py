@@ -46,6 +46,20 @@ _FORBIDDEN = {
     "relations into another project": """
         SELECT count(*) FROM relation JOIN entity ON entity.id = to_id
         WHERE relation.project_id IS NOT entity.project_id""",
+    "projects with a value of a wrong type": """
+        SELECT count(*) FROM project WHERE typeof(tie_closed) <> 'integer'
+        OR typeof(entries_at_full_sync) <> 'integer' OR typeof(deleted_since_full_sync) <> 'integer'""",
+    "entities without a date": """
+        SELECT count(*) FROM entity WHERE datetime(created_at) IS NULL OR typeof(created_at) <> 'text'
+        OR datetime(updated_at) IS NULL OR typeof(updated_at) <> 'text'""",
+    "entities that do not say where their date is from": """
+        SELECT count(*) FROM entity WHERE updated_at_from_note IS NOT 0 AND updated_at_from_note IS NOT 1""",
+    "syncs without a date": """
+        SELECT count(*) FROM sync_run WHERE datetime(started_at) IS NULL OR typeof(started_at) <> 'text'
+        OR datetime(finished_at) IS NULL OR typeof(finished_at) <> 'text'""",
+    "failures without a date": """
+        SELECT count(*) FROM file_failure WHERE datetime(window_started_at) IS NULL OR datetime(last_failed_at) IS NULL
+        OR typeof(window_started_at) <> 'text' OR typeof(last_failed_at) <> 'text'""",
 }
 
 
@@ -141,11 +155,20 @@ class Database:
 
     def entities(self) -> Iterator[EntityRow]:
         """Yield every entity."""
-        query = """SELECT id, file_path, kind, blob_id, size_bytes, mtime_ns, title, permalink, alias_key FROM entity"""
-        for values in self._connection.execute(query):
+        query = """SELECT id, file_path, kind, blob_id, size_bytes, mtime_ns, title, permalink, alias_key, parsed_by
+                   FROM entity"""
+        for *values, parsed_by in self._connection.execute(query):
             row = EntityRow(*values)
             numbers = (row.id, row.size_bytes, row.mtime_ns)
-            texts = (row.path_text, row.kind, row.blob_id, row.title, row.permalink or "", row.alias_key or "")
+            texts = (
+                row.path_text,
+                row.kind,
+                row.blob_id,
+                row.title,
+                row.permalink or "",
+                row.alias_key or "",
+                parsed_by,
+            )
             if not all(isinstance(n, int) for n in numbers) or not all(isinstance(text, str) for text in texts):
                 raise DamagedError(f"entity {row.id} holds a value of a wrong type")
             yield row

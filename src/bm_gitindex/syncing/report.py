@@ -23,7 +23,8 @@ class SyncRequest:
     paths: tuple[bytes, ...] = ()
     """Only these paths and what is below them; none: the whole project."""
     paranoid: bool = False
-    """Compare every hashed file by content, as rsync --checksum does, and without `paths` look at every row."""
+    """Compare every hashed file by content, as rsync --checksum does. Without `paths`, believe nothing that is stored:
+    look for damage in all of the database, and store every file anew."""
     allow_mass_delete: bool = False
     """Go on where a safety stop would end the run."""
     wait_s: float = 10.0
