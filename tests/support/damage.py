@@ -37,12 +37,10 @@ def flips(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
             yield (at, mask), flipped(data, at, mask)
 
 
-def lengths_changed(data: bytes) -> Iterator[bytes]:
-    """Yield every truncation of the bytes, and some bytes too many; no end of zeros, which is git's skipHash."""
-    for length in range(len(data)):
-        yield data[:length]
-    for more in (b"\0", b"\n", b"x" * 20, b"\xff" * 4096, data):
-        yield data + more
+def lengths_changed(data: bytes) -> list[bytes]:
+    """Return every truncation of the bytes, and some with bytes too many; no end of zeros, which is git's skipHash."""
+    more = (b"\0", b"\n", b"x" * 20, b"\xff" * 4096, data)
+    return [*(data[:length] for length in range(len(data))), *(data + end for end in more)]
 
 
 class Scene:
