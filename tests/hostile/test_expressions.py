@@ -21,7 +21,7 @@ from support.profile import NIGHTLY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LENGTH = 300_000 if NIGHTLY else 30_000
+LENGTH = 300_000 if NIGHTLY else 15_000
 PATTERN_LENGTH = 4_096
 NAME_LENGTH = 255
 

@@ -130,16 +130,7 @@ def test_values_of_every_size_are_read_or_kept_as_they_stand(vault: Vault) -> No
 
 
 def test_dates_that_no_calendar_has_are_warnings(vault: Vault) -> None:
-    dates = [
-        "99999-01-01",
-        "2024-02-30",
-        "-.inf",
-        "0x7fffffffffffffff",
-        "[]",
-        "10" * 5_000,
-        "0001-01-01T00:00:00+14:00",
-    ]
-    names = {f"date-{number}": f"created: {text}\nmodified: {text}" for number, text in enumerate(dates)}
+    names = {f"date-{number}": f"created: {text}\nmodified: {text}" for number, text in enumerate(NO_DATES)}
     warnings = synced(vault, names)
     for name in names:
         assert [words.split(":")[0] for words in warnings[name]] == ["created ignored", "modified ignored"]
