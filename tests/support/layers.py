@@ -33,7 +33,7 @@ WITHOUT_DATABASE = frozenset({"entities.records", "entities.tie"})
 """What a run asks before it knows whether it has anything to store."""
 ORACLE_MAY_USE = (
     *("errors", "options", "progress", "notes.*", "rules", "ignore"),
-    *("index.entry", "entities.tie", "oracle.*"),
+    *("index.entry", "entities.tie", "statefolder", "oracle.*"),
 )
 """What `verify` has in common with a sync: what a note says and which files count, and no listing of the tree, no
 comparison of stats, no reader of the index, and no query."""
