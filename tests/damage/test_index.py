@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 UNCHECKED = bytes(20)
 _CHECKED_BY_DAY = 12
+_UID_OFFSET = 12 + 28
+"""Of the first entry: nothing is concluded from it."""
 PLAIN = [entry(b"a.md"), entry(b"a/b.md"), entry(b"c.png")]
 LARGE = Entry.of(b"large.pdf", values.STAT, values.SOME_ID, Tracking.STAT)
 
@@ -157,6 +159,16 @@ def test_damage_that_no_checksum_tells_costs_no_edit_and_no_entity(
         assert vault.ids() == scene.ids
         assert vault.rows("SELECT count(*) FROM observation WHERE category = 'fake'") == [(1,)]
         scene.restore()
+
+
+@pytest.mark.parametrize("seal", [sealed, lambda body: body + UNCHECKED], ids=["checksum made anew", "no checksum"])
+def test_where_no_checksum_tells_damage_every_hashed_file_is_read(scene: Scene, seal: Callable[[bytes], bytes]) -> None:
+    vault = scene.vault
+    assert vault.status().counters.files_read == 0
+    vault.index_path.write_bytes(seal(flipped(vault.index_path.read_bytes()[:-20], _UID_OFFSET, 0x01)))
+    vault.age_index()
+    assert vault.status().counters.files_read == len(scene.files) - 1  # the large one is known by its stat
+    assert vault.status().is_clean
 
 
 def test_a_stat_only_entry_with_another_id_is_stored_anew(scene: Scene) -> None:
