@@ -53,7 +53,7 @@ class Options:
     """`stat`: size and times only, never opened; `sample`: size and both ends; `full`: hashed in chunks."""
 
     trust_ctime: bool | None = None
-    """Compare ctime and inode, as git's core.trustctime."""
+    """Compare ctime and inode; git's core.trustctime is about ctime alone."""
     trust_filemode: bool | None = None
     """Compare the owner's executable bit, as git's core.fileMode."""
     check_stat: CheckStat | None = None
