@@ -146,6 +146,14 @@ def read_through(path: Path) -> None:
         ) from error
 
 
+def check_companions(database: Path) -> None:
+    """Raise OSError where SQLite would find anything but a file beside a database: it waits for ever on a pipe."""
+    for ending in ("-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(database.with_name(database.name + ending).lstat().st_mode):
+                raise OSError(errno.EINVAL, f"{database.name}{ending} is not a file")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a small state file durably and in one step: a reader finds the old content or the new. Raises OSError."""
     temporary = _temporary(path)

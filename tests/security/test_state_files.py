@@ -11,13 +11,13 @@ import sys
 import tempfile
 from contextlib import chdir, closing
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from bm_gitindex import Options, Project, cli
-from bm_gitindex.errors import StateFolderError
+from bm_gitindex.errors import StateFolderError, StateWriteError
 from bm_gitindex.oracle import database as oracle_database
 from support.audit import environment, run
 from support.profile import sample
@@ -181,13 +181,37 @@ def place(case: Case, vault: Vault, outside: Path) -> None:
             server.bind(path.name)
 
 
-def unblock(pipe: Path, has_waited: list[Path]) -> None:
-    """Be the other end of a pipe for whoever waits for it."""
-    has_waited.append(pipe)
-    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
+class Unblocker(Thread):
+    """After a while the other end of a pipe for whoever waits for it, again and again."""
+
+    def __init__(self, pipe: Path) -> None:
+        super().__init__(daemon=True)
+        self.has_waited = False
+        self._pipe = pipe
+        self._is_done = Event()
+
+    def run(self) -> None:
+        while not self._is_done.wait(0.2 if self.has_waited else 20):
+            self.has_waited = True
+            os.close(os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK))
+
+    def stop(self) -> None:
+        self._is_done.set()
+        self.join()
 
 
-@pytest.mark.parametrize("case", sample(CASES, 70), ids=" ".join)
+ALWAYS = [
+    Case("config.toml", "link to a copy", "config set include_hidden true"),
+    Case("config.toml", "pipe", "config set include_hidden true"),
+    Case("entities.db", "link to a copy", "verify"),
+    Case("entities.db", "pipe", "verify"),
+    Case("entities.db-wal", "link to a copy", "verify"),
+    Case("index.own.new", "pipe", "sync"),
+    *(Case(f"entities.db{ending}", "pipe", command) for ending in ("-wal", "-journal") for command in COMMANDS[:4]),
+]
+
+
+@pytest.mark.parametrize("case", dict.fromkeys([*sample(CASES, 64), *ALWAYS]), ids=" ".join)
 def test_nothing_is_read_or_written_through_what_stands_in_a_state_files_place(
     case: Case, vault: Vault, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,15 +221,15 @@ def test_nothing_is_read_or_written_through_what_stands_in_a_state_files_place(
     outside.mkdir()
     place(case, vault, outside)
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
-    has_waited: list[Path] = []
-    timer = Timer(20, unblock, (vault.state_path / case.name, has_waited))
+    unblocker = Unblocker(vault.state_path / case.name)
     if case.kind == "pipe":
-        timer.start()
+        unblocker.start()
     wait = ["--wait", "0"] if case.command == "sync" else []
     code = cli.main(["-C", str(vault.root), *case.command.split(), *wait])
-    timer.cancel()
+    if case.kind == "pipe":
+        unblocker.stop()
     said = capfd.readouterr().err
-    assert not has_waited
+    assert not unblocker.has_waited
     assert code in (0, 1, 2, 4, 6), said
     assert code in (0, 1) or said.count("\n") == 1, said
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
@@ -216,6 +240,15 @@ def test_nothing_is_read_or_written_through_what_stands_in_a_state_files_place(
 
 TOLERATED = {("entities.db", "status"), ("entities.db", "sync --dry-run"), ("index", "show note.md")}
 """Commands that have no use for the file."""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only a superuser may make a device")
+def test_nobody_is_told_of_the_lock_in_a_device(vault: Vault) -> None:
+    vault.sync()
+    (vault.state_path / "lock").unlink()
+    os.mknod(vault.state_path / "lock", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    with pytest.raises(StateWriteError, match=r"lock.*not a file"):
+        vault.sync()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -23,7 +23,7 @@ from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
 from bm_gitindex.errors import StateWriteError
-from bm_gitindex.statefolder import restrict
+from bm_gitindex.statefolder import check_companions, restrict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -180,6 +180,7 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 def _create_private(path: Path) -> None:
     try:
+        check_companions(path)
         _touch(path)
     except OSError as error:
         raise StateWriteError(

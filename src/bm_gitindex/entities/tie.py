@@ -16,7 +16,7 @@ from urllib.parse import quote
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.errors import SchemaUnsupportedError, StateFolderError, StateWriteError
-from bm_gitindex.statefolder import open_state_file
+from bm_gitindex.statefolder import check_companions, open_state_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,6 +131,7 @@ def read_only_uri(database: Path) -> str | None:
     if header[_WRITE_FORMAT_OFFSET:_READ_FORMAT_OFFSET] > _WAL_FORMAT:
         # SQLite would read it, and take it for one that may never be written to.
         raise ValueError("its header is damaged")
+    check_companions(database)
     uri = "file://" + quote(os.fsencode(os.path.abspath(database))) + "?mode=ro"
     wal_bytes = _size_bytes(_beside(database, "-wal"))
     shm_bytes = _size_bytes(_beside(database, "-shm"))

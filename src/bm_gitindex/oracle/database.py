@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bm_gitindex.entities.tie import PROGRAM, SCHEMA_HEAD, check_revision, is_revision
 from bm_gitindex.errors import LockHeldError, StateFolderError
-from bm_gitindex.statefolder import open_state_file, restrict
+from bm_gitindex.statefolder import check_companions, open_state_file, restrict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,6 +238,7 @@ def _readable_uri(path: Path, stack: ExitStack) -> str | None:
         return None
     if not header:
         return None
+    check_companions(path)
     wal = path.with_name(f"{path.name}-wal")
     if os.path.lexists(wal) and wal.lstat().st_size:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bm-gitindex-")))
