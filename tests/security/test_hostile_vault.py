@@ -193,7 +193,8 @@ async def test_a_key_means_itself_whatever_sql_would_make_of_it(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "command", [*COMMANDS[:6], ["-vv", "sync"], ["-vv", "show", ESCAPES], ["config", "list"], ["-v", "status"]]
+    "command",
+    [*COMMANDS[:6], ["-vv", "sync"], ["-vv", "show", ESCAPES], ["config", "list"], ["status", f"no {ESCAPES}"]],
 )
 def test_no_name_and_no_content_commands_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], command: list[str]
@@ -205,7 +206,7 @@ def test_no_name_and_no_content_commands_a_terminal(
         pass
     vault.sync()
     vault.execute("UPDATE entity SET title = ? WHERE file_path = 'note.md'", f"stored {ESCAPES}")
-    vault.execute("UPDATE relation SET to_id = NULL, target = ? WHERE to_id IS NOT NULL", f"target {ESCAPES}")
+    vault.execute("UPDATE relation SET pending = 1, target = ?", f"target {ESCAPES}")
     vault.write(".basic-memory/config.toml", 'ignore = ["never \\u001b[2J\\u202e"]\n')
     for number in range(3):
         vault.write(f"new {number} {ESCAPES.replace('/', '')}.md", f"---\n{ESCAPES}: [\n---\n")

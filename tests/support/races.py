@@ -109,7 +109,8 @@ class Interposer:
     def _scandir(self, target: Any = ".") -> Any:
         self.note("scandir", target)
         real = self._real["scandir"](target)
-        return real if self._is_changing else _Listing(real, self, target)
+        is_of_others = self._is_changing or self._below_root(target, None) is None
+        return real if is_of_others else _Listing(real, self, target)
 
     def _fdopen(self, fd: int, *args: Any, **kwargs: Any) -> Any:
         file = self._real["fdopen"](fd, *args, **kwargs)
