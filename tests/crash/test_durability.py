@@ -130,7 +130,7 @@ class TestTrace:
         ]
 
 
-@pytest.mark.parametrize("scenario", sample(SCENARIOS, 4), ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", sample(SCENARIOS, 6), ids=lambda scenario: scenario.name)
 def test_every_sync_stores_its_files_in_a_safe_order(tracer: Tracer, scenario: Scenario, tmp_path: Path) -> None:
     stage = Stage(scenario, tmp_path)
     ended = tracer.trace(stage.argv)
@@ -150,3 +150,12 @@ def test_a_new_file_owes_nothing_to_what_an_old_one_of_its_name_left_unsynced() 
     written = [f'1 pwrite64(4<{wal}>, ""..., 4096, 0) = 4096', f'1 pwrite64(5<{main}>, ""..., 4096, 0) = 4096']
     assert "before entities.db-wal was synced" in told(written)
     assert told([written[0], f'1 unlink("{wal}") = 0', written[1]]) == ""
+
+
+def test_a_name_given_anew_before_the_old_file_has_its_own_is_found() -> None:
+    main = f"{STATE}/entities.db"
+    aside = f'1 rename("{main}", "{main}.corrupt-1") = 0'
+    synced = f"1 fsync(3<{STATE}>) = 0"
+    created = f'1 openat(AT_FDCWD</>, "{main}", O_RDWR|O_CREAT, 0600) = 4<{main}>'
+    assert "reuses the name of rename entities.db" in told([aside, created, synced])
+    assert told([aside, synced, created]) == ""

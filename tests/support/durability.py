@@ -31,14 +31,17 @@ class Problem(NamedTuple):
 def problems(calls: Iterable[Call], state: str) -> list[Problem]:
     """Return what is wrong in the order of calls of a run that went well; `state` is the state folder."""
     trace = _Trace([call for call in calls if not call.has_failed], state)
-    found = [*trace.renamed_unsynced(), *trace.names_unsynced(), *trace.direct_writes()]
-    found += [
-        *trace.owner_too_late(),
-        *trace.names_overtaken(),
-        *trace.database_too_early(),
-        *trace.journal_too_early(),
-    ]
-    return sorted(found)
+    rules = (
+        trace.renamed_unsynced,
+        trace.names_unsynced,
+        trace.names_overtaken,
+        trace.names_reused,
+        trace.direct_writes,
+        trace.owner_too_late,
+        trace.database_too_early,
+        trace.journal_too_early,
+    )
+    return sorted(problem for rule in rules for problem in rule())
 
 
 class _Trace:
@@ -69,6 +72,17 @@ class _Trace:
             for index in self._renames_to("index")
             for earlier in self._renames()
             if earlier.ended < index.began and not self._folder_synced_between(earlier, index)
+        ]
+
+    def names_reused(self) -> list[Problem]:
+        """A file that is set aside must have its new name on the disk before another one gets its old name."""
+        return [
+            Problem(call.began, f"{_short(call)}: reuses the name of {_short(aside)}")
+            for aside in self._renames()
+            if ".corrupt-" in aside.paths[1]
+            for call in self._calls
+            if aside.ended < call.began and call.paths[:1] == aside.paths[:1] and "O_CREAT" in call.arguments
+            if not self._folder_synced_between(aside, call)
         ]
 
     def owner_too_late(self) -> list[Problem]:
