@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BOUNDS = NoteBounds() if NIGHTLY else NoteBounds(max_items=3_000)
-SIZE = BOUNDS.note_max_bytes if NIGHTLY else 60_000
-"""Of a note that is parsed: the largest there can be, or one that is soon done with."""
+SIZE = BOUNDS.note_max_bytes - 100 if NIGHTLY else 60_000
+"""Of a note that is parsed, but for some bytes around it: the largest there can be, or one that is soon done with."""
 MANY = 1_000_000 if NIGHTLY else 3_100
 DEEP = 20_000 if NIGHTLY else 2_000
 HUGE = 100_000_000 if NIGHTLY else 6_000_000
@@ -80,7 +80,7 @@ WHOLE: Mapping[str, Callable[[], str]] = {
     "table-rows": filled("|a|b|\n|-|-|\n"),
     "footnotes": filled("[^a]: b\n"),
     "references": filled("[a]: b\n"),
-    "ticks": lambda: "".join("`" * length + "a" for length in range(1, int((2 * SIZE) ** 0.5))),
+    "ticks": lambda: "".join("`" * length + "a" for length in range(1, int((2 * SIZE) ** 0.5) - 1)),
     "entities": filled("&amp;"),
     "backslashes": filled("\\"),
     "no-tags": filled("#"),
