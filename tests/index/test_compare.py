@@ -17,7 +17,7 @@ from bm_gitindex.index.compare import (
     is_young,
 )
 from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Tracking, stat_only_id
-from bm_gitindex.index.stat import StatData, Trust, stat_data
+from bm_gitindex.index.stat import MODE_EXECUTABLE, StatData, Trust, stat_data
 from support.values import NS, SOME_ID, STAT, ZERO_STAT, FakeStat, entry
 
 BY_CTIME = Trust()
@@ -204,6 +204,8 @@ def test_an_old_entry_is_stored_as_it_is() -> None:
 
 POINTER = stat_only_id(20_000_000, FakeStat().st_mtime_ns)
 LARGE = StatData(*STAT)._replace(size=20_000_000)
+EXECUTABLE = LARGE._replace(mode=MODE_EXECUTABLE)
+NO_FILEMODE = BY_MTIME._replace(filemode=False)
 
 
 def pointer(**fields: int) -> Entry:
@@ -218,12 +220,14 @@ def pointer(**fields: int) -> Entry:
         pytest.param(pointer(), LARGE._replace(ctime_s=601), POINTER, SETTLED, BY_CTIME, Verdict.MODIFIED, id="ctime"),
         pytest.param(pointer(), LARGE._replace(ctime_ns=7), POINTER, SETTLED, BY_CTIME, Verdict.MODIFIED, id="ns"),
         pytest.param(pointer(), LARGE._replace(ctime_s=601), POINTER, SETTLED, BY_MTIME, Verdict.CLEAN, id="untrusted"),
+        pytest.param(pointer(), EXECUTABLE, POINTER, SETTLED, BY_MTIME, Verdict.MODIFIED, id="executable"),
+        pytest.param(pointer(), EXECUTABLE, POINTER, SETTLED, NO_FILEMODE, Verdict.CLEAN, id="mode is not trusted"),
         pytest.param(pointer(), LARGE, POINTER, Baseline(600, True), BY_CTIME, Verdict.UNSURE, id="racy"),
         pytest.param(pointer(size=0), LARGE, POINTER, SETTLED, BY_CTIME, Verdict.UNSURE, id="young when stored"),
         pytest.param(pointer(), LARGE, POINTER, SETTLED.distrusted(), BY_CTIME, Verdict.UNSURE, id="not ours"),
     ],
 )
-def test_a_pointer_is_compared_by_id_and_ctime(
+def test_a_pointer_is_compared_by_id_and_mode_and_ctime(
     recorded: Entry, observed: StatData, expected_id: bytes, baseline: Baseline, trust: Trust, verdict: Verdict
 ) -> None:
     assert examine_pointer(recorded, observed, expected_id, baseline, trust) is verdict

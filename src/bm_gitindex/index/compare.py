@@ -109,12 +109,13 @@ def examine(entry: Entry, observed: StatData, tracking: Tracking, baseline: Base
 def examine_pointer(entry: Entry, observed: StatData, expected_id: bytes, baseline: Baseline, trust: Trust) -> Verdict:
     """Return what stat data say of a file that is tracked by them alone, whose id they should give.
 
-    Another id, another ctime where it is trusted, or an entry that was not tracked in this way, is a change. UNSURE is
-    an entry that still has to be settled: there is no content to compare, but nothing may be concluded from it either.
+    Another id, executable bit, or ctime where it is trusted, or an entry that was not tracked in this way, is a change.
+    UNSURE is an entry that still has to be settled: there is no content to compare, but nothing may be concluded from
+    it either.
     """
     if entry.blob_id != expected_id or entry.tracking is not Tracking.STAT:
         return Verdict.MODIFIED
-    if trust.compares_ctime and (entry.stat.ctime_s, entry.stat.ctime_ns) != (observed.ctime_s, observed.ctime_ns):
+    if stat_changes(entry.stat, observed, trust) & (StatChange.TYPE | StatChange.MODE | StatChange.CTIME):
         return Verdict.MODIFIED
     if is_smudged(entry) or is_racy(entry.stat, baseline, trust):
         return Verdict.UNSURE
