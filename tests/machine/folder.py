@@ -8,6 +8,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from machine.clock import Clock
@@ -95,6 +96,11 @@ class Folder:
         """Return the paths of all folders but the root and the state folder."""
         return sorted(prefix for prefix, _ in self._walk() if prefix)
 
+    def chosen(self, i: int) -> bytes | None:
+        """Return the file that a doing with this number is about, if there is any; ignore files are none."""
+        names = self._regular()
+        return names[i % len(names)] if names else None
+
     # --- doings ------------------------------------------------------------------------------------------------------
 
     def write_new(self, i: int, j: int) -> None:
@@ -103,15 +109,15 @@ class Folder:
             self._write(name, text(j) if not name.endswith(b".bin") else _binary(j))
 
     def edit_same_size(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             self._write(name, _other_of_same_size(self._read(name), j))
 
     def edit_keeping_mtime(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             self._write_at(name, _other_of_same_size(self._read(name), j), os.lstat(self.path(name)).st_mtime_ns)
 
     def edit(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             self._write(name, text(j) + b"more\n" * (i % 3))
 
     def edit_binary(self, i: int, j: int) -> None:
@@ -121,24 +127,24 @@ class Folder:
 
     def save_by_rename(self, i: int, j: int) -> None:
         """Edit as careful editors do: another file takes the place of the old one."""
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             content = _other_of_same_size(self._read(name), j)
             self._write(b".new", content)
             os.replace(self.path(b".new"), self.path(name))
             self._clock.changed(self.path(name))
 
     def truncate(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             mtime_ns = os.lstat(self.path(name)).st_mtime_ns
             self._write_at(name, b"", mtime_ns) if j % 2 else self._write(name, b"")
 
     def touch(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             self._clock.wrote(self.path(name))
 
     def set_mtime(self, i: int, j: int) -> None:
         """Give a file a time that is older, that of another file, or one yet to come."""
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             times = [os.lstat(self.path(other)).st_mtime_ns for other in self._regular()]
             ahead_ns = (j % 5 - 2) * 1_000_000_000
             self._set_mtime(name, self._clock.stamp_ns() + ahead_ns if j % 3 else times[j % len(times)])
@@ -150,7 +156,7 @@ class Folder:
         self._chmod(i, stat.S_IXGRP)
 
     def rename(self, i: int, j: int) -> None:
-        if (name := self._chosen(i)) and self._make_room(NAMES[j % len(NAMES)]):
+        if (name := self.chosen(i)) and self._make_room(NAMES[j % len(NAMES)]):
             self._rename(name, NAMES[j % len(NAMES)])
 
     def rename_folder(self, i: int, j: int) -> None:
@@ -161,20 +167,20 @@ class Folder:
             os.rename(self.path(folders[i % len(folders)]), self.path(new))
 
     def swap(self, i: int, j: int) -> None:
-        one, two = self._chosen(i), self._chosen(j)
+        one, two = self.chosen(i), self.chosen(j)
         if one and two and one != two:
             self._rename(one, b".swap")
             self._rename(two, one)
             self._rename(b".swap", two)
 
     def copy(self, i: int, j: int) -> None:
-        name, new = self._chosen(i), NAMES[j % len(NAMES)]
+        name, new = self.chosen(i), NAMES[j % len(NAMES)]
         if name and name != new and len(self.names()) < MOST_FILES and self._make_room(new):
             mtime_ns = os.lstat(self.path(name)).st_mtime_ns
             self._write_at(new, self._read(name), mtime_ns) if i % 2 else self._write(new, self._read(name))
 
     def hard_link(self, i: int, j: int) -> None:
-        name, new = self._chosen(i), NAMES[j % len(NAMES)]
+        name, new = self.chosen(i), NAMES[j % len(NAMES)]
         if name and name != new and len(self.names()) < MOST_FILES and self._make_room(new):
             if os.path.lexists(self.path(new)):
                 os.unlink(self.path(new))
@@ -193,7 +199,7 @@ class Folder:
 
     def file_to_folder(self, i: int, j: int) -> None:
         """Put a folder of the same name in a file's place, the file into it or not."""
-        if (name := self._chosen(i)) and name.count(b"/") < 4:
+        if (name := self.chosen(i)) and name.count(b"/") < 4:
             self._rename(name, b".moved")
             os.mkdir(self.path(name))
             self._rename(b".moved", name + b"/" + (b"x.md" if j % 2 else os.path.basename(name)))
@@ -207,13 +213,13 @@ class Folder:
 
     def to_symlink(self, i: int, j: int) -> None:
         """Put a link in a file's place: to another file, to a folder, out of the project, to nowhere."""
-        if name := self._chosen(i):
-            aims = [self.path(self._chosen(j) or b""), os.fsencode(self.root.parent), b"../../etc/passwd", b"nowhere"]
+        if name := self.chosen(i):
+            aims = [self.path(self.chosen(j) or b""), os.fsencode(self.root.parent), b"../../etc/passwd", b"nowhere"]
             self._unlink(name)
             os.symlink(aims[j % len(aims)], self.path(name))
 
     def to_pipe(self, i: int, j: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             self._unlink(name)
             os.mkfifo(self.path(name))
 
@@ -234,6 +240,16 @@ class Folder:
         if rules:
             self._unlink(rules[i % len(rules)])
 
+    def put_back(self, earlier: Mapping[bytes, File], j: int) -> None:
+        """Make files what they were, with their times or without."""
+        now = self.files()
+        for name in now.keys() - earlier.keys():
+            self._unlink(name)
+        for name, file in earlier.items():
+            is_same = name in now and now[name].content == file.content
+            if not is_same and self._make_room(name):
+                self._write_at(name, file.content, file.stat.st_mtime_ns) if j % 2 else self._write(name, file.content)
+
     # --- how it is done ----------------------------------------------------------------------------------------------
 
     def _walk(self) -> list[tuple[bytes, list[bytes]]]:
@@ -249,10 +265,6 @@ class Folder:
     def _regular(self) -> list[bytes]:
         names = [name for name in self.names() if os.path.basename(name) != GITIGNORE]
         return [name for name in names if stat.S_ISREG(os.lstat(self.path(name)).st_mode)]
-
-    def _chosen(self, i: int) -> bytes | None:
-        names = self._regular()
-        return names[i % len(names)] if names else None
 
     def _make_room(self, name: bytes) -> bool:
         """Make the folders above a path; return whether it can then be the path of a file."""
@@ -282,7 +294,7 @@ class Folder:
         self._clock.changed(self.path(name))
 
     def _chmod(self, i: int, bit: int) -> None:
-        if name := self._chosen(i):
+        if name := self.chosen(i):
             os.chmod(self.path(name), os.lstat(self.path(name)).st_mode ^ bit)
             self._clock.changed(self.path(name))
 

@@ -37,10 +37,10 @@ class Limits:
         self._changes: dict[bytes, _Change] = {}
 
     @contextmanager
-    def watching(self, folder: Folder, trust: Trust) -> Iterator[None]:
-        """Take note of which files the body changes, and how."""
+    def watching(self, folder: Folder, trust: Trust) -> Iterator[dict[bytes, File]]:
+        """Take note of which files the body changes, and how; it is given what they are before."""
         before = folder.files()
-        yield
+        yield before
         stamp_ns = self._clock.stamp_ns()
         for path, file in folder.files().items():
             if path not in before or _version(file) != _version(before[path]):

@@ -75,6 +75,10 @@ class Editing(RuleBasedStateMachine):
 
     world: World
 
+    @counted_rule(j=FEW)
+    def undo(self, j: int) -> None:
+        self.world.undo(j)
+
 
 def _edit(doing: Doing) -> Any:
     def edit(machine: Editing, i: int, j: int) -> None:
@@ -102,10 +106,6 @@ class Befalling(RuleBasedStateMachine):
     """What befalls the state folder."""
 
     world: World
-
-    @counted_rule()
-    def back_up(self) -> None:
-        self.world.state.back_up()
 
     @counted_rule(i=FEW, j=FEW)
     def restore_index(self, i: int, j: int) -> None:
@@ -139,6 +139,10 @@ class Befalling(RuleBasedStateMachine):
     def git_writes(self, i: int, j: int) -> None:
         self.world.git_writes(i, j)
 
+    @counted_rule(i=FEW, j=FEW)
+    def git_writes_slowly(self, i: int, j: int) -> None:
+        self.world.git_writes_slowly(i, j)
+
     @counted_rule()
     def move_elsewhere(self) -> None:
         self.world.move_elsewhere()
@@ -165,17 +169,38 @@ class Syncing(RuleBasedStateMachine):
     def status_and_sync(self) -> None:
         self.world.status_and_sync()
 
-    @counted_rule(chosen=st.lists(FEW, min_size=1, max_size=3))
-    def partial_sync(self, chosen: list[int]) -> None:
-        self.world.partial_sync(self._paths(chosen))
+    @counted_rule(half_seconds=TICKS, chosen=st.lists(FEW, min_size=1, max_size=2))
+    def partial_sync(self, half_seconds: int, chosen: list[int]) -> None:
+        self.world.clock.tick(half_seconds)
+        if paths := self._paths(chosen):
+            self.world.partial_sync(paths)
+
+    @counted_rule(
+        edit=DISTURBANCES, misfortune=FEW, numbers=st.tuples(FEW, FEW), chosen=st.lists(FEW, min_size=1, max_size=1)
+    )
+    def partial_sync_after_a_misfortune(
+        self, edit: tuple[int, int, int], misfortune: int, numbers: tuple[int, int], chosen: list[int]
+    ) -> None:
+        doing, *of_edit = edit
+        self.world.edit(EDITS[doing], *of_edit)
+        self.world.befall(misfortune, *numbers)
+        if paths := self._paths(chosen):
+            self.world.partial_sync(paths)
 
     @counted_rule()
     def two_syncs(self) -> None:
         self.world.two_syncs()
 
-    @counted_rule(at=st.integers(0, 90), chosen=st.lists(FEW, max_size=2), beside_another=st.sampled_from([0, 0, 0, 1]))
+    @counted_rule(at=st.integers(0, 70), chosen=st.lists(FEW, max_size=2), beside_another=st.sampled_from([0, 0, 0, 1]))
     def killed_sync(self, at: int, chosen: list[int], beside_another: int) -> None:
         self.world.killed_sync(at, self._paths(chosen), beside_another=bool(beside_another))
+
+    @counted_rule(at=st.integers(20, 60), edit=DISTURBANCES, j=FEW)
+    def edit_that_is_undone_after_a_kill(self, at: int, edit: tuple[int, int, int], j: int) -> None:
+        doing, *numbers = edit
+        self.world.edit(EDITS[doing], *numbers)
+        self.world.killed_sync(at, [], beside_another=False)
+        self.world.undo(j)
 
     def _paths(self, chosen: list[int]) -> list[bytes]:
         known = sorted({*self.world.folder.names(), *self.world.folder.folders(), *self.world.state.indexed()})
@@ -205,11 +230,16 @@ class OwnTime(Project, Editing, Configuring, Befalling, Syncing):
     def syncs_take(self, takes: int) -> None:
         self.clock.takes_half_seconds = takes
 
-    @counted_rule(i=FEW)
-    def set_clock_back(self, i: int) -> None:
-        """Set the clock back to the time of a file, so that the next edit may have the same."""
-        times = [file.stat.st_mtime_ns for file in self.world.folder.files().values()]
-        self.clock.turn_back_to(times[i % len(times)] if times else self.clock.stamp_ns() - HALF_SECOND_NS)
+    @counted_rule(half_seconds=st.sampled_from([1, 2, 4, 10]))
+    def set_clock_back(self, half_seconds: int) -> None:
+        self.clock.turn_back_to(self.clock.stamp_ns() - half_seconds * HALF_SECOND_NS)
+
+    @counted_rule(i=FEW, j=FEW)
+    def edit_with_the_clock_set_back(self, i: int, j: int) -> None:
+        """Edit a file when it is once more the time that it has."""
+        if name := self.world.folder.chosen(i):
+            self.clock.turn_back_to(self.world.folder.files()[name].stat.st_mtime_ns)
+            self.world.edit(Folder.edit_same_size, i, j)
 
     @counted_rule(name=st.sampled_from(sorted(TRUSTS)), number=FEW)
     def trust(self, name: str, number: int) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bm_gitindex.errors import IndexDamagedError
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.statefolder import StateFolder
-from support.git import Git
 
 if TYPE_CHECKING:
     from bm_gitindex.index.entry import Entry
@@ -140,27 +139,10 @@ class State:
             else:
                 self._write(_DATABASE, bytes(_HEADER_BYTES) + data[_HEADER_BYTES:])
 
-    def git_writes(self, worktree: Path, git_folder: Path, i: int, j: int) -> None:
-        """Let real git bring the index up to date in its own way."""
-        if not self._folder.index.exists():
-            return
-        git = Git(git_folder, self._folder.index, worktree)
-        before = self._folder.index.stat().st_ino
-        paths = [path for path in git.run("ls-files", "-z").stdout.split(b"\0") if path]
-        if j % 4 == 0:
-            git.run("update-index", "-q", "--refresh", core_trustctime="false")
-        elif j % 4 == 1:
-            git.run("update-index", "-q", "--really-refresh", core_trustctime="false")
-        elif j % 4 == 2 and paths:
-            git.run("update-index", "--info-only", "--remove", "-z", "--stdin", stdin=paths[i % len(paths)] + b"\0")
-        elif paths:
-            git.run("update-index", "--force-remove", "-z", "--stdin", stdin=paths[i % len(paths)] + b"\0")
-        if self._folder.index.stat().st_ino != before:
+    def stamp_index(self) -> None:
+        """Give an index that git has written the time that it is now."""
+        if self._folder.index.exists():
             self._stamp("index")
-
-    def shown_by_git(self, worktree: Path, git_folder: Path) -> list[Entry]:
-        """Return the index as git reads it."""
-        return Git(git_folder, self._folder.index, worktree).entries()
 
     # --- how it is done ----------------------------------------------------------------------------------------------
 

@@ -23,10 +23,11 @@ from machine.knowledge import knowledge, sole_moves
 from machine.limits import Limits
 from machine.moments import Moments
 from machine.state import State
+from support.git import Git
 from support.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pytest
@@ -52,6 +53,7 @@ class World:
         self._copies = count()
         self._moments = Moments(monkeypatch)
         self._config: dict[str, object] = {}
+        self._before_edit: dict[bytes, File] = {}
         self.clock = clock
         self.folder = Folder(base / "project", clock)
         self.limits = Limits(clock)
@@ -81,8 +83,27 @@ class World:
 
     def edit(self, doing: Doing, i: int, j: int) -> None:
         """Let the user do something in the folder."""
-        with self.limits.watching(self.folder, self.trust):
+        with self.limits.watching(self.folder, self.trust) as self._before_edit:
             doing(self.folder, i, j)
+
+    def befall(self, misfortune: int, i: int, j: int) -> None:
+        """Let one of several things happen to index and database."""
+        misfortunes: tuple[Callable[[], None], ...] = (
+            lambda: self.state.restore_index(i, j),
+            lambda: self.state.restore_database(i),
+            self.state.delete_index,
+            lambda: self.state.delete_database(with_companions=bool(j % 2)),
+            lambda: self.state.damage_index(i, j),
+            lambda: self.state.damage_database(i, j),
+            lambda: self.git_writes(i, j),
+            lambda: self.killed_sync(20 + 4 * i, [], beside_another=False),
+        )
+        misfortunes[misfortune % len(misfortunes)]()
+
+    def undo(self, j: int) -> None:
+        """Let the user take back what was done last."""
+        with self.limits.watching(self.folder, self.trust):
+            self.folder.put_back(self._before_edit, j)
 
     def move_elsewhere(self) -> None:
         """Go on with a copy of the whole project, in another place."""
@@ -95,7 +116,20 @@ class World:
             self.clock.changed(self.folder.path(name))
 
     def git_writes(self, i: int, j: int) -> None:
-        self.state.git_writes(self.folder.root, self._base / "git", i, j)
+        """Let git bring the index up to date, or leave a file out of it."""
+        paths = self.state.indexed()
+        path = paths[i % len(paths)] if paths else b""
+        commands = (("-q", "--refresh"), ("-q", "--really-refresh"), ("--remove",), ("--force-remove",))
+        self._git(path, *commands[j % len(commands)])
+
+    def git_writes_slowly(self, i: int, j: int) -> None:
+        """Let git hash a file that was just edited; it is edited once more before git comes to write its index."""
+        if path := self.folder.chosen(i):
+            self.edit(Folder.edit, i, j)
+            self._git(path, "--add")
+            self.edit(Folder.edit_same_size, i, j)
+            self.clock.tick(2)
+            self.state.stamp_index()
 
     # --- runs that are disturbed, or are only part of one -----------------------------------------------------------
 
@@ -248,6 +282,12 @@ class World:
             assert self.state.rows() in (rows, {})
             return self._sync([], paranoid=paranoid)
 
+    def _git(self, path: bytes, *command: str) -> None:
+        git = Git(self._base / "git", self.folder.root / FOLDER_NAME / "index", self.folder.root)
+        paths = () if "-q" in command else ("--info-only", "-z", "--stdin")
+        git.run("update-index", *command, *paths, stdin=path + b"\0", core_trustctime="false")
+        self.state.stamp_index()
+
     def _touch(self, path: bytes) -> None:
         self.clock.tick(5)
         with self.limits.watching(self.folder, self.trust):
@@ -296,10 +336,11 @@ class World:
                     assert entries[path].stat.mode == entry_mode(files[path].stat.st_mode), path
         self._check_ids(rows_before, rows, now, files)
         assert self.state.left_over() == []
+        self.state.back_up()
         number = next(_checks)
         if number % _ASK_GIT_EVERY == 0:
-            shown = self.state.shown_by_git(self.folder.root, self._base / "git")
-            assert {entry.path: entry for entry in shown} == entries
+            git = Git(self._base / "git", self.folder.root / FOLDER_NAME / "index", self.folder.root)
+            assert {entry.path: entry for entry in git.entries()} == entries
         if number % _REBUILD_EVERY == 0:
             self.compare_with_rebuild()
 
