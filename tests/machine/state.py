@@ -85,9 +85,14 @@ class State:
         except (sqlite3.Error, OSError):
             return False
 
-    def left_over(self) -> list[str]:
-        """Return what no run should leave behind."""
-        return [name for name in os.listdir(self._folder.path) if name.endswith((".new", ".lock", "-wal", "-shm"))]
+    def locks(self) -> list[str]:
+        """Return what no run should leave behind, not even one that follows a killed one."""
+        return [path.name for path in (self._folder.index_lock, self._folder.index_new) if path.exists()]
+
+    def litter(self) -> dict[str, bytes]:
+        """Return what a killed run has left, and the next one that has something to write should tidy up."""
+        paths = [self._folder.path / name for name in os.listdir(self._folder.path) if name.endswith((".new", "-wal"))]
+        return {path.name: path.read_bytes() for path in paths}
 
     # --- what befalls it ---------------------------------------------------------------------------------------------
 

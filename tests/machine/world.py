@@ -172,7 +172,8 @@ class World:
 
     def two_syncs(self) -> None:
         """Run two syncs at once."""
-        before, rows, allowing = self._look(), self.state.rows(), SyncRequest(allow_mass_delete=True)
+        before, rows, litter = self._look(), self.state.rows(), self.state.litter()
+        allowing = SyncRequest(allow_mass_delete=True)
         self._begin()
 
         async def both() -> None:
@@ -181,13 +182,13 @@ class World:
         asyncio.run(both())
         self._end()
         self._check_untouched(before)
-        self._check_knowledge(rows)
+        self._check_knowledge(rows, litter)
 
     # --- runs that nothing disturbs ----------------------------------------------------------------------------------
 
     def full_sync(self, *, paranoid: bool = False) -> SyncReport:
         """Sync all, undisturbed: from now on nothing of what came before may be seen."""
-        files, rows = self._look(), self.state.rows()
+        files, rows, litter = self._look(), self.state.rows(), self.state.litter()
         report = self._safe_sync(paranoid=paranoid)
         if report.failed:  # failed too often of late: left alone until it changes
             assert all("tried again after" in skipped.detail for skipped in report.failed), report.failed
@@ -197,7 +198,7 @@ class World:
         self._check_untouched(files)
         if paranoid:
             self.limits = Limits(self.clock)
-        self._check_knowledge(rows)
+        self._check_knowledge(rows, litter)
         return report
 
     def settle(self) -> None:
@@ -228,8 +229,9 @@ class World:
         rehearsed = self.project.rehearse_sync()
         assert _without_lock(self.state.image()) == _without_lock(before), "a dry run has written"
         self._check_status(status)
+        says_all = is_tied and not self._allowed(self.folder.files())
         report = self.full_sync()
-        if is_tied:
+        if says_all:
             counts = {name: number for name, number in report.counts.items() if name != "unchanged"}
             assert _counts(status) == counts, (status.changes, counts)
             assert {**rehearsed.counts, "unchanged": 0} == {**counts, "unchanged": 0}
@@ -318,7 +320,7 @@ class World:
             and self.limits.allow(path, files[path], entries[path], trust)
         }
 
-    def _check_knowledge(self, rows_before: dict[bytes, Row]) -> None:
+    def _check_knowledge(self, rows_before: dict[bytes, Row], litter: dict[str, bytes]) -> None:
         files = self.folder.files()
         now, entries, rows = knowledge(files, self.options), self.state.entries(), self.state.rows()
         allowed = self._allowed(files)
@@ -335,7 +337,8 @@ class World:
                 if self.trust.filemode:
                     assert entries[path].stat.mode == entry_mode(files[path].stat.st_mode), path
         self._check_ids(rows_before, rows, now, files)
-        assert self.state.left_over() == []
+        assert not self.state.locks(), self.state.locks()
+        assert self.state.litter().items() <= litter.items(), self.state.litter().keys()
         self.state.back_up()
         number = next(_checks)
         if number % _ASK_GIT_EVERY == 0:
