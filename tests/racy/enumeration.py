@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from bm_gitindex.index.codec import decode
 from bm_gitindex.index.compare import change_time
 from racy import gits
-from racy.steps import LONG
 from racy.world import F, content_id, second
 
 if TYPE_CHECKING:
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
     Judge = Callable[[World], Iterable[str]]
 
-LATER = 10 * LONG
+ONE_DAY = 100_000
+"""Later than anything that happens."""
 
 CLOCK_LIMIT = "limit: the clock was set back, and the file changed again at the very time at which it had been read"
 MTIME_LIMIT = "limit: ctime is not trusted, and the mtime was put back"
@@ -139,7 +139,8 @@ def judge_ours(ours: Ours) -> Judge:
     rules = ours.rules
 
     def judge(world: World) -> Iterable[str]:
-        key = hash((world.now, world.f, world.g, world.disk, world.database))
+        now = world.now if _is_of_the_future(rules, world) else ONE_DAY
+        key = hash((now, world.f, world.g, world.disk, world.database))
         if key not in judged:
             judged[key] = tuple(judge_anew(world))
         return judged[key]
@@ -157,13 +158,17 @@ def judge_ours(ours: Ours) -> Judge:
 
 
 def _times_of_sync(rules: Rules, world: World) -> Iterator[int]:
-    """Yield when a sync is to look: now, and, where the index seems to be of the future, once that has come too.
+    """Yield when a sync is to look: one day, and now, where the index seems to be of the future.
 
     Other than by such an index, what a sync sees does not depend on when it looks.
     """
-    yield world.now
-    if rules.clock(world.now).second < second(world.disk.timestamp):
-        yield world.now + LATER
+    yield ONE_DAY
+    if _is_of_the_future(rules, world):
+        yield world.now
+
+
+def _is_of_the_future(rules: Rules, world: World) -> bool:
+    return rules.clock(world.now).second < second(world.disk.timestamp)
 
 
 def judge_git(world: World) -> Iterator[str]:
