@@ -404,6 +404,20 @@ class TestLostAndRestored:
         assert vault.meaning() == cold_meaning(vault, tmp_path)
         assert not vault.status().changes
 
+    def test_a_file_that_moved_keeps_its_id_in_a_database_of_before_the_move(
+        self, vault: Vault, tmp_path: Path
+    ) -> None:
+        vault.settled_sync()
+        before = vault.ids()
+        old_copy = tmp_path / "old"
+        shutil.copy2(vault.database_path, old_copy)
+        (vault.root / "one.md").rename(vault.root / "uno.md")
+        vault.settled_sync()
+        shutil.copy2(old_copy, vault.database_path)
+        assert counts(vault) == {"moved": 1, "unchanged": 2}
+        assert vault.ids()["uno.md"] == before["one.md"]
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
     def test_a_copied_folder_is_a_project_of_its_own(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
         copy = Vault(tmp_path / "copy")
