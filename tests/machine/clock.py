@@ -68,8 +68,8 @@ class KernelClock:
     def seen(self, st: Any) -> Any:
         return st
 
-    def is_after(self, changed_ns: int) -> bool:
-        """Return whether a change is so far back that the next sync may settle it."""
+    def may_settle(self, changed_ns: int, t0_ns: int) -> bool:
+        """Return whether a change is so far back that a sync that begins at t0 may settle it."""
         return True
 
 
@@ -124,9 +124,9 @@ class OwnClock:
             return st
         return _Stat(st, self._ctimes.get((st.st_dev, st.st_ino), st.st_ctime_ns))
 
-    def is_after(self, changed_ns: int) -> bool:
-        """Return whether a change is so far back that the next sync may settle it."""
-        return changed_ns // 10**9 < self.stamp_ns() // 10**9 - 2
+    def may_settle(self, changed_ns: int, t0_ns: int) -> bool:
+        """Return whether a change is so far back that a sync that begins at t0 may settle it."""
+        return changed_ns < t0_ns - 2_000_000_000
 
     def _install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put this clock in the place of the file system's, wherever the code asks for a time."""

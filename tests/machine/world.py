@@ -204,11 +204,13 @@ class World:
     def settle(self) -> None:
         """Let some time pass and sync, so that the next sync has nothing to do, and shows it."""
         self.clock.tick(10)
+        t0_ns = self.clock.stamp_ns()
         self.full_sync()
         files, before, second = self._look(), self.state.image(), self.state.index_second()
         report = self._safe_sync(paranoid=False)
         trust = self.trust
-        unsettled = [file for file in self.folder.files().values() if not self._is_settled(file, second, trust)]
+        times_ns = [_changed_ns(file, trust) for file in self.folder.files().values()]
+        unsettled = [ns for ns in times_ns if ns // 10**9 >= second or not self.clock.may_settle(ns, t0_ns)]
         assert report.counters.files_read <= len(unsettled)
         assert report.files_parsed == report.entities_written == 0
         assert report.unchanged == len(knowledge(self.folder.files(), self.options))
@@ -354,13 +356,10 @@ class World:
             assert rows[path].entity_id == before[path].entity_id, f"{path!r} has not kept its id"
         for new, old in sole_moves({path: row.blob_id for path, row in before.items()}, now).items():
             assert rows[new].entity_id == before[old].entity_id, f"{old!r} has lost its id on the way to {new!r}"
-            if before[old].kind == rows[new].kind == "note" and not files[new].content.startswith(b"---"):
+            is_parsed_alike = before[old].kind == rows[new].kind == "note" and before[old].permalink is not None
+            is_within_bounds = len(files[new].content) <= self.options.bounds.note_max_bytes
+            if is_parsed_alike and is_within_bounds and not files[new].content.startswith(b"---"):
                 assert rows[new].permalink == before[old].permalink, f"{old!r} has lost its permalink"
-
-    def _is_settled(self, file: File, index_second: int, trust: Trust) -> bool:
-        """Return whether a file's times are so far back that equal stat data prove it unchanged."""
-        changed_ns = file.stat.st_ctime_ns if trust.compares_ctime else file.stat.st_mtime_ns
-        return changed_ns // 10**9 < index_second and self.clock.is_after(changed_ns)
 
     def _check_status(self, status: Status) -> None:
         files = self.folder.files()
@@ -380,6 +379,11 @@ class World:
         for change in status.changes:
             if change.old_path is not None and now[change.path].kind not in ("stat-only", "sample"):
                 assert entries[change.old_path].blob_id.hex() == now[change.path].blob_id
+
+
+def _changed_ns(file: File, trust: Trust) -> int:
+    """Return the time of the last change that stat data admit to."""
+    return file.stat.st_ctime_ns if trust.compares_ctime else file.stat.st_mtime_ns
 
 
 def _counts(status: Status) -> dict[str, int]:
