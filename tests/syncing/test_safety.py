@@ -44,7 +44,9 @@ def survey(files_seen: int = 0, **fields: Any) -> Survey:
     ],
 )
 def test_a_root_that_lost_everything_stops(found: Survey) -> None:
-    with pytest.raises(SafetyStopError, match=r"/notes is empty, or all of it is ignored, and 1 files are known.*--allow-mass-delete"):
+    with pytest.raises(
+        SafetyStopError, match=r"/notes is empty, or all of it is ignored, and 1 files are known.*--allow-mass-delete"
+    ):
         check_root(ROOT, found, 1)
     check_root(ROOT, found, 0)
 
