@@ -18,6 +18,7 @@ CONFIG_NAME = "config.toml"
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
+_OTHERS = 0o077
 _CHUNK_BYTES = 1024 * 1024
 _ANYONES = frozenset({".gitignore", "index.lock"})
 _OURS_ALONE = frozenset({"index.own", "entities.db"})
@@ -48,8 +49,11 @@ class StateFolder:
         """Create the folder, for this user alone. Raises StateFolderError where it cannot be, or is not ours."""
         self.check()
         try:
-            _make_folder(self.path, _FOLDER_MODE)
-            self._close_to_others()
+            if self.path.is_dir():
+                self._close_to_others()
+            else:
+                _make_folder(self.path, _FOLDER_MODE)
+                _set_mode(self.path, _FOLDER_MODE)
             ignore_file = self.path / ".gitignore"
             if not ignore_file.exists():
                 write_file(ignore_file, b"*\n")
@@ -85,11 +89,10 @@ class StateFolder:
         return bool(names & _OURS_ALONE) or names == {"lock"}
 
     def _close_to_others(self) -> None:
-        """Make the folder private, whoever made it, and under whatever umask. Raises OSError."""
+        """Make the folder private, whoever made it; what its owner may not do is left so. Raises OSError."""
         st = self.path.lstat()
-        if stat.S_IMODE(st.st_mode) & 0o777 != _FOLDER_MODE and st.st_uid == os.geteuid():
-            with suppress(PermissionError):  # some file systems know no permissions
-                self.path.chmod(_FOLDER_MODE)
+        if st.st_mode & _OTHERS and st.st_uid == os.geteuid():
+            _set_mode(self.path, stat.S_IMODE(st.st_mode) & ~_OTHERS)
 
 
 def checked_root(root: str | os.PathLike[str]) -> Path:
@@ -237,7 +240,7 @@ def restrict(fd: int) -> None:
     """Let nobody but its owner use a state file, whatever the umask was when it was made. Raises OSError."""
     st = os.fstat(fd)
     if stat.S_IMODE(st.st_mode) != _FILE_MODE and st.st_uid == os.geteuid():
-        with suppress(PermissionError):  # as above
+        with suppress(PermissionError):  # some file systems know no permissions
             os.fchmod(fd, _FILE_MODE)
 
 
@@ -259,6 +262,12 @@ def sync_folder(path: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Set a folder's permissions, whatever the umask was; some file systems know none. Raises OSError."""
+    with suppress(PermissionError):
+        path.chmod(mode)
 
 
 def _make_folder(path: Path, mode: int) -> None:
