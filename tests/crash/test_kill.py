@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from support.strace import Tracer
 
 SAMPLED = 3
-SAMPLED_FIRST = 8 if NIGHTLY else 1
+SAMPLED_FIRST = 4 if NIGHTLY else 1
 
 
 @pytest.fixture(params=sample(SCENARIOS, 4), ids=lambda scenario: scenario.name)
@@ -30,9 +30,12 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
 
 def kill(tracer: Tracer, stage: Stage, point: Point) -> bool:
     """Run the command and kill it at a call. Returns whether it was that call."""
-    stage.reset()
-    ended = tracer.inject(stage.argv, point.injection("signal=KILL"), point.gate)
-    return ended.was_killed and sites_of(stage.about_state(ended))[-1][0] == point.site
+    for _ in range(3):  # which thread of a pool makes a call is not always the same
+        stage.reset()
+        ended = tracer.inject(stage.argv, point.injection("signal=KILL"), point.gate)
+        if ended.was_killed and sites_of(stage.about_state(ended))[-1][0] == point.site:
+            return True
+    return False
 
 
 def test_a_kill_at_any_durable_call_is_recovered_from_in_one_sync(

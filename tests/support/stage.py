@@ -33,6 +33,7 @@ GATES = (
     "bm_gitindex.entities.database:_open:1",
     "bm_gitindex.syncing.session:set_database_aside:1",
     "bm_gitindex.syncing.findings:set_aside:1",
+    "bm_gitindex.entities.database:_create_private:2",
     "bm_gitindex.entities.database:_open:2",
     "bm_gitindex.indexlock:IndexLock.commit:1",
 )
@@ -192,6 +193,7 @@ class Stage:
             for number, (site, call) in enumerate(sites_of(act), begins):
                 if not points[number].is_countable:
                     points[number] = Point(gate, site, call, act)
+        assert all(point.is_countable for point in points), "a gate is missing"
         return points
 
     def _calls_of(self, ended: Ended, names: frozenset[str]) -> list[Call]:
