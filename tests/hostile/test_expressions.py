@@ -29,6 +29,7 @@ USES = {
     # expression: its method that is used, or the function of its module that calls it; and how long a text it gets
     "entities.pathtext._ESCAPED_BYTE": ("findall", LENGTH),
     "entities.pathtext._SURROGATE": ("findall", LENGTH),
+    "entities.tie._REVISION_FORM": ("fullmatch", LENGTH),
     "ignore._WILD": ("search", LENGTH),
     "notes.blocks._CODE_LINES": ("match", LENGTH),
     "notes.blocks._MAY_BEGIN_WITH_BRACKET": ("match", LENGTH),
