@@ -46,10 +46,13 @@ if manner == "without hard links":
 with lock_index(StateFolder(pathlib.Path(sys.argv[1])), 0, "bm-gitindex sync"):
     child = 0
     if manner == "forks":
+        is_up, tell = os.pipe()
         child = os.fork()
         if child == 0:
+            os.write(tell, b"!")
             time.sleep(60)
             os._exit(0)
+        os.read(is_up, 1)
     if manner == "spawns":
         child = subprocess.Popen(["sleep", "60"], close_fds=False).pid
     print(child, flush=True)
