@@ -38,8 +38,8 @@ class KernelClock:
     left to machines with a clock of their own.
     """
 
-    ticks_within_syncs = False
     is_behind = False
+    takes_half_seconds = 0
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         never_young(monkeypatch)
@@ -75,8 +75,6 @@ class KernelClock:
 
 class OwnClock:
     """A clock that stands still until it is told to move, and counts in steps of `granularity_ns`."""
-
-    ticks_within_syncs = True
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, granularity_ns: int) -> None:
         self._now_ns = self._latest_ns = _START_NS

@@ -345,7 +345,7 @@ def _parents(name: bytes) -> list[bytes]:
 def text(number: int) -> bytes:
     """Return a short note with a fact and a link; some have front matter, and some share their permalink."""
     name = NAMES[number % len(NAMES)].rpartition(b".")[0]
-    body = b"# T%d\n- [fact] number %d #tag\n- knows [[%s]]\n" % (number % 10, number % 10, name)
+    body = b"# T%d\n- [fact] number %d #tag\n- [also] this\n- knows [[%s]]\n" % (number % 10, number % 10, name)
     if number % 4 == 0:
         return b"---\ntitle: Title %d\npermalink: p%d\ntags: [x, y]\n---\n" % (number % 7, number % 3) + body
     return body

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NUMBERS = st.integers(0, 5000)
 FEW = st.integers(0, 11)
-TICKS = st.sampled_from([0, 0, 1, 2, 4, 10])
+TICKS = st.sampled_from([0, 0, 1, 2, 5, 10])
 DISTURBANCES = st.tuples(st.integers(0, len(EDITS) - 1), FEW, FEW)
 FLAGS: list[object] = [None, True, False]
 CONFIGURATIONS: dict[str, list[object]] = {
@@ -33,7 +33,7 @@ CONFIGURATIONS: dict[str, list[object]] = {
     "large_file_bytes": [None, 0, 1000, 1000, 2000],
     "large_file_policy": [None, "stat", "sample", "full"],
     "trust_filemode": FLAGS,
-    "bounds.note_max_bytes": [None, 20, 60],
+    "bounds.note_max_bytes": [None, 20, 80],
     "bounds.front_matter_max_bytes": [None, 10],
     "bounds.max_items": [None, 1],
 }
@@ -53,12 +53,14 @@ class Project(RuleBasedStateMachine):
         self.place = self.base / f"{next(self._numbers)}"
         self.place.mkdir()
 
-    def begin(self, clock: KernelClock | OwnClock, configuration: dict[str, object]) -> None:
+    def begin(self, clock: KernelClock | OwnClock, configuration: dict[str, object], *, is_settled: bool) -> None:
         self.world = World(self.place, clock, self.monkeypatch)
         for name, value in configuration.items():
             self.world.configure(name, value)
         for number in range(4):
             self.world.edit(Folder.write_new, number, number)
+        if is_settled:
+            self.world.settle()
 
     def teardown(self) -> None:
         try:
@@ -153,8 +155,9 @@ class Syncing(RuleBasedStateMachine):
 
     world: World
 
-    @counted_rule()
-    def sync(self) -> None:
+    @counted_rule(half_seconds=TICKS)
+    def sync(self, half_seconds: int) -> None:
+        self.world.clock.tick(half_seconds)
         self.world.full_sync()
 
     @counted_rule()
@@ -165,8 +168,9 @@ class Syncing(RuleBasedStateMachine):
     def settle(self) -> None:
         self.world.settle()
 
-    @counted_rule()
-    def status_and_sync(self) -> None:
+    @counted_rule(half_seconds=TICKS)
+    def status_and_sync(self, half_seconds: int) -> None:
+        self.world.clock.tick(half_seconds)
         self.world.status_and_sync()
 
     @counted_rule(half_seconds=TICKS, chosen=st.lists(FEW, min_size=1, max_size=2))
@@ -186,6 +190,15 @@ class Syncing(RuleBasedStateMachine):
         self.world.befall(misfortune, *numbers)
         if paths := self._paths(chosen):
             self.world.partial_sync(paths)
+
+    @counted_rule(edit=DISTURBANCES, misfortune=FEW, numbers=st.tuples(FEW, FEW), i=FEW)
+    def denied_sync_after_a_misfortune(
+        self, edit: tuple[int, int, int], misfortune: int, numbers: tuple[int, int], i: int
+    ) -> None:
+        doing, *of_edit = edit
+        self.world.edit(EDITS[doing], *of_edit)
+        self.world.befall(misfortune, *numbers)
+        self.world.denied_sync(i)
 
     @counted_rule()
     def two_syncs(self) -> None:
@@ -214,13 +227,17 @@ class OwnTime(Project, Editing, Configuring, Befalling, Syncing):
     clock: OwnClock
 
     @initialize(
+        is_settled=st.booleans(),
         half_seconds=st.sampled_from([1, 2, 4]),
         trust_ctime=st.sampled_from(FLAGS),
         large_file_bytes=st.sampled_from([None, 1000]),
     )
-    def begin_with(self, half_seconds: int, trust_ctime: bool | None, large_file_bytes: int | None) -> None:
+    def begin_with(
+        self, half_seconds: int, trust_ctime: bool | None, large_file_bytes: int | None, is_settled: bool
+    ) -> None:
         self.clock = OwnClock(self.monkeypatch, half_seconds * HALF_SECOND_NS)
-        self.begin(self.clock, {"trust_ctime": trust_ctime, "large_file_bytes": large_file_bytes})
+        configuration: dict[str, object] = {"trust_ctime": trust_ctime, "large_file_bytes": large_file_bytes}
+        self.begin(self.clock, configuration, is_settled=is_settled)
 
     @counted_rule(half_seconds=st.sampled_from([1, 1, 2, 3, 4, 5, 10]))
     def tick(self, half_seconds: int) -> None:
@@ -235,11 +252,25 @@ class OwnTime(Project, Editing, Configuring, Befalling, Syncing):
         self.clock.turn_back_to(self.clock.stamp_ns() - half_seconds * HALF_SECOND_NS)
 
     @counted_rule(i=FEW, j=FEW)
+    def edit_when_it_is_that_time_again(self, i: int, j: int) -> None:
+        self.edit_with_the_clock_set_back(i, j)
+
     def edit_with_the_clock_set_back(self, i: int, j: int) -> None:
         """Edit a file when it is once more the time that it has."""
         if name := self.world.folder.chosen(i):
             self.clock.turn_back_to(self.world.folder.files()[name].stat.st_mtime_ns)
             self.world.edit(Folder.edit_same_size, i, j)
+
+    @counted_rule(i=FEW, j=FEW, half_seconds=st.integers(1, 4), chosen=FEW)
+    def partial_sync_of_another_with_the_clock_set_back(self, i: int, j: int, half_seconds: int, chosen: int) -> None:
+        self.edit_with_the_clock_set_back(i, j)
+        self.clock.tick(half_seconds)
+        if paths := [path for path in self._paths([chosen]) if path != self.world.folder.chosen(i)]:
+            self.world.partial_sync(paths)
+
+    @counted_rule(i=FEW, j=FEW)
+    def overtaken_sync(self, i: int, j: int) -> None:
+        self.world.overtaken_sync(i, j)
 
     @counted_rule(name=st.sampled_from(sorted(TRUSTS)), number=FEW)
     def trust(self, name: str, number: int) -> None:
@@ -254,6 +285,7 @@ class OwnTime(Project, Editing, Configuring, Befalling, Syncing):
 class KernelTime(Project, Editing, Configuring, Befalling, Syncing):
     """A machine that goes by the kernel's clock, and its true ctimes."""
 
-    @initialize(large_file_bytes=st.sampled_from([None, 1000]))
-    def begin_with(self, large_file_bytes: int | None) -> None:
-        self.begin(KernelClock(self.monkeypatch), {"trust_ctime": True, "large_file_bytes": large_file_bytes})
+    @initialize(large_file_bytes=st.sampled_from([None, 1000]), is_settled=st.booleans())
+    def begin_with(self, large_file_bytes: int | None, is_settled: bool) -> None:
+        configuration: dict[str, object] = {"trust_ctime": True, "large_file_bytes": large_file_bytes}
+        self.begin(KernelClock(self.monkeypatch), configuration, is_settled=is_settled)
