@@ -112,12 +112,22 @@ def test_only_an_index_of_our_writing_on_this_machine_is_trusted(
     project.commit([entry()])
     assert project.read().baseline.is_trusted
     owner = project.state.index_owner.read_bytes()
-    for other in (b"", b"nonsense", owner.replace(b"trailer: ", b"trailer: 0"), owner[:-1]):
+    undated = owner[: owner.index(b"mtime")]
+    for other in (b"", b"nonsense", owner.replace(b"trailer: ", b"trailer: 0"), undated, undated + b"mtime: soon\n"):
         project.state.index_owner.write_bytes(other)
         assert not project.read().baseline.is_trusted
     project.state.index_owner.write_bytes(owner)
     monkeypatch.setattr(indexfile, "machine_id", lambda: "another")
     assert not project.read().baseline.is_trusted
+
+
+@pytest.mark.parametrize(("copied_s", "timestamp_s"), [(9_000, 7_000), (7_000, 7_000), (5_000, 5_000)])
+def test_an_index_is_as_old_as_it_was_when_written_whatever_date_a_copy_has(
+    project: Project, copied_s: int, timestamp_s: int
+) -> None:
+    project.commit([entry()], timestamp_s=7_000)
+    os.utime(project.state.index, (copied_s, copied_s))
+    assert project.read().baseline == Baseline(timestamp_s, is_trusted=True)
 
 
 def test_f05_an_unchecked_index_is_not_trusted_even_as_ours(project: Project) -> None:
@@ -374,8 +384,8 @@ def test_a_commit_is_durable_before_it_is_visible(project: Project, monkeypatch:
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(type(project.state.index), "rename", rename)
     project.commit([entry()])
-    assert events[0] == ("fsync", "index.own.new")
-    assert events[-3:] == [("fsync", "index.lock"), ("rename", "index.lock to index"), ("fsync", ".basic-memory")]
+    assert events[:2] == [("fsync", "index.lock"), ("fsync", "index.own.new")]
+    assert events[-2:] == [("rename", "index.lock to index"), ("fsync", ".basic-memory")]
 
 
 def fail_on_call(monkeypatch: pytest.MonkeyPatch, module: object, name: str, number: int, error: OSError) -> None:
@@ -470,7 +480,7 @@ def test_an_entry_between_owner_and_index_is_not_trusted(project: Project, monke
     """Killed after index.own was stored and before the rename: the old index is racy, not falsely clean."""
     project.commit([entry(b"old")])
     with monkeypatch.context() as patch:
-        patch.setattr(indexlock, "write_all", faults.raising(OSError(errno.ENOSPC, "No space left on device")))
+        patch.setattr(type(project.state.index), "rename", faults.raising(OSError(errno.EIO, "Input/output error")))
         with pytest.raises(StateWriteError):
             commit_bytes(project, encode([entry(b"new")]))
     snapshot = project.read()

@@ -28,6 +28,7 @@ from bm_gitindex.index.entry import blob_id
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.notes import shape
 from bm_gitindex.worktree.tree import Tree
+from support.dating import date_index
 from support.faults import DENIED, deny_file, deny_folder
 from support.vault import Vault, never_young, paths_of
 
@@ -436,8 +437,7 @@ class TestLostAndRestored:
 
     def test_a_clock_that_was_set_back_makes_everything_racy(self, vault: Vault) -> None:
         vault.settled_sync()
-        ahead_s = time.time() + 1000
-        os.utime(vault.index_path, (ahead_s, ahead_s))
+        date_index(vault.index_path, time.time_ns() + 1000 * 10**9)
         assert vault.sync().counters.files_read == 3
 
     @pytest.mark.parametrize(

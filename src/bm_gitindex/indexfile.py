@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from bm_gitindex.statefolder import StateFolder
 
+_MTIME_DIGITS = 10  # of 32 bits
+
 
 @dataclass(frozen=True, slots=True)
 class IndexSnapshot:
@@ -32,7 +34,7 @@ class IndexSnapshot:
 def read_index(state: StateFolder) -> IndexSnapshot:
     """Return the index of a project; one that does not exist is empty.
 
-    It is trusted only if it is intact, and was written by us on this machine: `index.own` says so.
+    It is trusted only if it is intact, and was written by us on this machine: `index.own` says so, and when.
 
     Raises IndexDamagedError or IndexUnsupportedError, naming the file, and StateFolderError where it cannot be read.
     """
@@ -59,13 +61,27 @@ def snapshot_of(data: bytes, timestamp_s: int, owner: bytes) -> IndexSnapshot:
     IndexDamagedError and IndexUnsupportedError.
     """
     index = decode(data)
-    is_ours = index.is_checked and owner == owner_text(index.trailer)
-    return IndexSnapshot(index, Baseline(timestamp_s, is_trusted=is_ours), exists=True)
+    written_s = _written_s(owner, index.trailer) if index.is_checked else None
+    if written_s is None:
+        return IndexSnapshot(index, Baseline(timestamp_s, is_trusted=False), exists=True)
+    # A copy may be dated later than what it says of the files.
+    return IndexSnapshot(index, Baseline(min(timestamp_s, written_s), is_trusted=True), exists=True)
 
 
-def owner_text(trailer: bytes) -> bytes:
-    """Return what `index.own` says of an index that we write on this machine."""
+def owner_text(trailer: bytes, timestamp_s: int) -> bytes:
+    """Return what `index.own` says of an index that we write on this machine, at T."""
+    return _our_mark(trailer) + b"mtime: %d\n" % timestamp_s
+
+
+def _our_mark(trailer: bytes) -> bytes:
     return f"trailer: {trailer.hex()}\nmachine: {machine_id()}\n".encode()
+
+
+def _written_s(owner: bytes, trailer: bytes) -> int | None:
+    """Return when we wrote the index with this trailer, in seconds; None where `index.own` does not say so."""
+    mark, _, number = owner.rpartition(b"mtime: ")
+    is_ours = mark == _our_mark(trailer) and number.strip().isdigit()
+    return int(number[:_MTIME_DIGITS]) if is_ours else None
 
 
 def _read_owner(state: StateFolder) -> bytes:

@@ -62,23 +62,29 @@ class IndexLock:
         """Replace the index by these bytes, durably. Raises StateWriteError."""
         state = self._state
         self.check()
-        with write_errors_named(state.index_owner):
-            write_file(state.index_owner, owner_text(data[-ID_LENGTH:]))
         with write_errors_named(state.index):
-            fd = os.open(state.index_lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                if not os.path.samestat(os.fstat(fd), self._ours):
-                    raise _taken_away(state.index_lock)
-                write_all(fd, data)
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            timestamp_s = self._write(data)
+        with write_errors_named(state.index_owner):
+            write_file(state.index_owner, owner_text(data[-ID_LENGTH:], timestamp_s))
+        with write_errors_named(state.index):
             self.check()
             state.index_lock.rename(state.index)
         try:
             sync_folder(state.path)
         except OSError as error:
             raise StateWriteError(f"cannot make {state.index} durable: {error.strerror}; sync once more") from error
+
+    def _write(self, data: bytes) -> int:
+        """Write `index.lock` durably and return T: the second of its mtime, low 32 bits. Raises OSError."""
+        fd = os.open(self._state.index_lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if not os.path.samestat(os.fstat(fd), self._ours):
+                raise _taken_away(self._state.index_lock)
+            write_all(fd, data)
+            os.fsync(fd)
+            return stored_time(os.fstat(fd).st_mtime_ns)[0]
+        finally:
+            os.close(fd)
 
 
 @contextmanager

@@ -74,8 +74,14 @@ class State:
             return {}
 
     def index_second(self) -> int:
-        """Return T, or 0 without an index."""
-        return self._folder.index.stat().st_mtime_ns // 10**9 if self._folder.index.exists() else 0
+        """Return T, by the file's mtime or by what `index.own` says of it, if that is earlier; 0 without an index."""
+        if not self._folder.index.exists():
+            return 0
+        second = self._folder.index.stat().st_mtime_ns // 10**9
+        owner = self._folder.index_owner.read_text() if self._folder.index_owner.exists() else ""
+        said = dict(line.split(": ", 1) for line in owner.splitlines())
+        is_of_this = said.get("trailer") == self._folder.index.read_bytes()[-20:].hex()
+        return min(second, int(said["mtime"])) if is_of_this else second
 
     def is_tied(self) -> bool:
         """Return whether index and database belong together, by what both say."""

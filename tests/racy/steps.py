@@ -216,8 +216,9 @@ class Ours:
             return world._replace(run=None)
         disk = world.disk
         if outcome.data is not None:
-            own = owner_text(outcome.data[-ID_LENGTH:])
-            disk = disk._replace(data=outcome.data, timestamp=self._state_time(world), own=own)
+            timestamp = self._state_time(world)
+            own = owner_text(outcome.data[-ID_LENGTH:], second(timestamp))
+            disk = disk._replace(data=outcome.data, timestamp=timestamp, own=own)
         if outcome.reads_f:
             disk = disk._replace(reading=run.reading._replace(stored=disk.timestamp))
         return world._replace(disk=disk, database=outcome.database, run=None)
@@ -284,7 +285,7 @@ class Ours:
         if world.run is None:
             index = gits.written(gits.add({F: world.f, G: world.g}))
             trailer = index[-ID_LENGTH:]
-            own = owner_text(trailer) + ELSEWHERE_MARK
+            own = owner_text(trailer, second(world.now + 100)) + ELSEWHERE_MARK
             rows = tuple(
                 Row(path, Kind.NOTE, content_id(file.size, file.variant), file.size, stat_of(path, file).st_mtime_ns)
                 for path, file in ((F, world.f), (G, world.g))

@@ -167,6 +167,14 @@ def _drop_our_own_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ours, "snapshot_of", trusting)
 
 
+def _drop_written_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dated(data: bytes, timestamp_s: int, owner: bytes) -> Any:
+        found = snapshot_of(data, timestamp_s, owner)
+        return type(found)(found.index, found.baseline._replace(timestamp_s=timestamp_s), exists=True)
+
+    monkeypatch.setattr(ours, "snapshot_of", dated)
+
+
 def _drop_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def trusting(data: bytes, timestamp_s: int, owner: bytes) -> Any:
         return snapshot_of(data, timestamp_s, owner.replace(ELSEWHERE_MARK, b""))
@@ -206,6 +214,13 @@ DROPPED = [
     ),
     Dropped("6 our own writing", _drop_our_own_writing, LOCAL, "edit_same_size git_hashes long_tick git_writes", 5),
     Dropped("6 on this machine", _drop_this_machine, NETWORK, "edit_same_size sync_elsewhere", 3),
+    Dropped(
+        "6 as it was written",
+        _drop_written_time,
+        LOCAL,
+        "begin set_clock_back write edit_same_size long_tick back_up restore_index",
+        7,
+    ),
     Dropped("7 clock set back", _drop_clock_set_back, LOCAL, "set_clock_back edit_same_size", 2),
     Dropped("the tie", _drop_tie, LOCAL, "restore_database", 1),
     Dropped("the tie, closed", _drop_tie_closed, LOCAL, "edit_same_size set_clock_back crash", 4),

@@ -21,6 +21,7 @@ from bm_gitindex.rules import Classifier
 from bm_gitindex.statefolder import StateFolder
 from bm_gitindex.worktree.reading import hash_file
 from bm_gitindex.worktree.tree import Tree
+from support.dating import date_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,7 @@ class Project:
 
     def set_timestamp(self, timestamp_s: int) -> None:
         """Set T, the mtime of the index file."""
-        os.utime(self.state.index, ns=(timestamp_s * NS, timestamp_s * NS))
+        date_index(self.state.index, timestamp_s * NS)
 
     def read(self) -> IndexSnapshot:
         return read_index(self.state)

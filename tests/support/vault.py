@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex import Options, Project, SyncRequest
 from bm_gitindex.index import compare
 from bm_gitindex.indexfile import read_index
+from support.dating import date_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,8 +65,7 @@ class Vault:
         return report
 
     def age_index(self) -> None:
-        st = os.stat(self.index_path)
-        os.utime(self.index_path, ns=(st.st_mtime_ns + 5_000_000_000, st.st_mtime_ns + 5_000_000_000))
+        date_index(self.index_path, os.stat(self.index_path).st_mtime_ns + 5_000_000_000)
 
     def status(self, *paths: str) -> Status:
         return self.project.status(paths)
