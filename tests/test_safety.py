@@ -206,6 +206,16 @@ def test_a_full_sync_that_was_not_stopped_starts_the_count_anew(vault: Vault) ->
     assert vault.sync().counts["deleted"] == 1
 
 
+def test_without_an_index_a_rehearsal_goes_by_the_rows_that_there_are(vault: Vault) -> None:
+    for number in range(COUNT // 2):
+        (vault.root / f"notes/{number:02}.md").unlink()
+        vault.sync(f"notes/{number:02}.md")
+    vault.index_path.unlink()
+    (vault.root / "notes/20.md").unlink()
+    assert vault.project.rehearse_sync().counts["deleted"] == 0  # without an index there is nothing to compare with
+    assert vault.sync().counts["deleted"] == 1
+
+
 def test_what_was_moved_within_the_root_is_no_deletion_for_a_rehearsal(vault: Vault) -> None:
     (vault.root / "notes").rename(vault.root / "moved")
     assert vault.project.rehearse_sync().moved == COUNT

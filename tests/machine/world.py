@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +256,6 @@ class World:
         assert self.state.image() == before, "status has written"
         self._check_untouched(files)
         rehearsed = self._rehearse()
-        assert _without_lock(self.state.image()) == _without_lock(before), "a dry run has written"
         self._check_status(status)
         says_all = is_tied and not self._allowed(self.folder.files())
         report = self.full_sync()
@@ -314,12 +314,14 @@ class World:
 
     def _rehearse(self) -> SyncReport | None:
         """Return what a dry run says, or None where it stops for safety's sake, as a sync has to then."""
-        try:
-            return self.project.rehearse_sync()
-        except SafetyStopError:
+        before, report = self.state.image(), None
+        with suppress(SafetyStopError):
+            report = self.project.rehearse_sync()
+        assert _without_lock(self.state.image()) == _without_lock(before), "a dry run has written"
+        if report is None:
             with pytest.raises(SafetyStopError):
                 self._sync([], allow_mass_delete=False)
-            return None
+        return report
 
     def _git(self, path: bytes, *command: str) -> None:
         git = Git(self._base / "git", self.folder.root / FOLDER_NAME / "index", self.folder.root)

@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from bm_gitindex.entities.records import ProjectState
@@ -19,7 +19,10 @@ from bm_gitindex.errors import SchemaUnsupportedError, StateFolderError, StateWr
 from bm_gitindex.statefolder import check_companions, open_state_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+Answer = TypeVar("Answer")
 
 SCHEMA_REVISIONS = ("0001",)
 """Every revision of the schema that this release can read or migrate, oldest first."""
@@ -51,12 +54,21 @@ def read_project_state(database: Path) -> ProjectState | None:
     Raises DatabaseDamagedError for a file that is no readable entity database, SchemaUnsupportedError for one
     that a newer release wrote, and StateFolderError for one that may not be read.
     """
+    return _read(database, lambda connection: _project_state(connection, database))
+
+
+def read_file_count(database: Path) -> int:
+    """Return how many files the database knows; 0 where there is nothing to go by. Raises as `read_project_state`."""
+    return _read(database, lambda connection: _file_count(connection, database)) or 0
+
+
+def _read(database: Path, query: Callable[[sqlite3.Connection], Answer | None]) -> Answer | None:
     try:
         uri = read_only_uri(database)
         if uri is None:
             return None
         with closing(sqlite3.connect(uri, uri=True)) as connection:
-            return _project_state(connection, database)
+            return query(connection)
     except OSError as error:
         raise _unreadable(database, error.strerror) from error
     except ValueError as error:
@@ -182,6 +194,13 @@ def _project_state(connection: sqlite3.Connection, database: Path) -> ProjectSta
         entries_at_full_sync=entries,
         deleted_since_full_sync=deleted,
     )
+
+
+def _file_count(connection: sqlite3.Connection, database: Path) -> int | None:
+    if _project_state(connection, database) is None:
+        return None
+    count: int = connection.execute("SELECT count(*) FROM entity").fetchone()[0]
+    return count
 
 
 def _unreadable(database: Path, detail: object) -> StateFolderError:

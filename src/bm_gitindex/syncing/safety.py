@@ -30,13 +30,13 @@ def check_root(root: Path, survey: Survey, known_count: int) -> None:
         )
 
 
-def check_rehearsal(examination: Examination, deletions: int, project: ProjectState | None) -> None:
+def check_rehearsal(examination: Examination, deletions: int, project: ProjectState | None, stored_count: int) -> None:
     """Raise SafetyStopError where a sync that finds this, and `deletions` by the index, would be stopped.
 
-    Without an index the rows decide, of which only the number is known here: as many are gone as there are fewer files.
+    Without an index the rows decide, of which only the number is known here, `stored_count`: as many are gone as there
+    are fewer files.
     """
     survey, snapshot = examination.survey, examination.snapshot
-    stored_count = 0 if project is None else project.entries_at_full_sync
     known_count = len(snapshot.index) if snapshot.exists else stored_count
     check_root(examination.status.root, survey, known_count)
     if project is not None and is_tied(project, snapshot):

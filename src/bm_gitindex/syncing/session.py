@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, examine
 from bm_gitindex.config import config_path
-from bm_gitindex.entities.tie import read_project_state
+from bm_gitindex.entities.tie import read_file_count, read_project_state
 from bm_gitindex.errors import (
     BmGitIndexError,
     DatabaseDamagedError,
@@ -99,7 +99,7 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
     report.failed = [skipped for skipped in found.skipped if skipped.reason.is_failure]
     report.peak_rss_bytes = _peak_rss_bytes()
     if not request.allow_mass_delete:
-        check_rehearsal(examination, report.deleted, project)
+        check_rehearsal(examination, report.deleted, project, _stored_count(state))
     if examination.snapshot.exists and not is_tied(project, examination.snapshot):
         report.notices.append("index and database do not belong together: a sync compares both with the files")
     return report
@@ -182,6 +182,14 @@ def _project_state(state: StateFolder) -> ProjectState | None:
         return read_project_state(state.database)
     except BmGitIndexError:
         return None
+
+
+def _stored_count(state: StateFolder) -> int:
+    """Return how many files the database knows; 0 where it cannot say."""
+    try:
+        return read_file_count(state.database)
+    except BmGitIndexError:
+        return 0
 
 
 def _peak_rss_bytes() -> int:
