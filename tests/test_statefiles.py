@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex.statefolder import StateFolder, remove_leftover, sync_folder, write_file
+from bm_gitindex.errors import StateFolderError
+from bm_gitindex.statefolder import StateFolder, read_through, remove_leftover, sync_folder, write_file
+from support.faults import raising
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +67,40 @@ def test_of_two_writers_the_second_waits_and_takes_a_file_of_its_own(
     with keeps_its_inode as first:
         assert file.read_bytes() == b"second"
         assert file.stat().st_ino != os.fstat(first.fileno()).st_ino
+
+
+def test_a_left_over_that_another_took_away_meanwhile_is_no_concern(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary(file).write_bytes(b"half")
+    real = fcntl.flock
+
+    def renamed_before(fd: int, operation: int) -> None:
+        temporary(file).rename(file)
+        real(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", renamed_before)
+    remove_leftover(file)
+    assert file.read_bytes() == b"half"
+
+
+def test_a_temporary_file_that_cannot_be_looked_at_is_an_error_and_stays_closed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/dev/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", raising(OSError(errno.EIO, os.strerror(errno.EIO))))
+        with pytest.raises(OSError, match="Input/output"):
+            write_file(file, b"new")
+    assert len(os.listdir("/dev/fd")) == before
+    assert not file.exists()
+
+
+def test_a_state_file_that_cannot_be_read_through_is_named(file: Path) -> None:
+    write_file(file, b"content")
+    read_through(file)
+    with pytest.raises(StateFolderError, match=f"cannot read {file.parent}.*check the disk"):
+        read_through(file.parent)
 
 
 def _is_waited_for(fd: int) -> bool:

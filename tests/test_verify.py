@@ -347,6 +347,12 @@ def test_what_verify_cannot_read_is_passed_over(vault: Vault, monkeypatch: pytes
     assert reader.unread == {b"one.md", b"Two.md", b"sub"}
 
 
+def test_a_root_that_went_away_is_not_read(vault: Vault) -> None:
+    reader = TreeReader(vault.root / "gone", vault.options)
+    assert list(reader.files()) == []
+    assert reader.unread == {b""}
+
+
 def test_a_file_that_became_a_pipe_under_way_is_passed_over(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.stat
 

@@ -18,7 +18,7 @@ from bm_gitindex.index.entry import blob_id, sample_id, stat_only_id
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier, Kind, SkipReason
 from bm_gitindex.worktree import walk as walking
-from bm_gitindex.worktree.reading import CHUNK_BYTES, ReadError, Reading, hash_file, read_note
+from bm_gitindex.worktree.reading import CHUNK_BYTES, ReadError, Reading, hash_file, read_gitignore, read_note
 from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.worktree.walk import Scope, is_placeholder, walk
 from support import faults
@@ -92,6 +92,15 @@ def test_symlinks_are_never_followed(project: Project, tmp_path: Path) -> None:
     files, skipped = walked(project)
     assert files == [b"real/a.md"]
     assert skipped == dict.fromkeys(map(os.fsencode, links), SkipReason.SYMLINK)
+
+
+def test_an_ignore_file_that_has_grown_beyond_its_bound_is_not_read(project: Project) -> None:
+    project.write(".gitignore", b"*.txt\n")
+    with Tree(project.root) as tree:
+        assert read_gitignore(tree, b".gitignore", 6) == b"*.txt\n"
+        with pytest.raises(ReadError) as caught:
+            read_gitignore(tree, b".gitignore", 5)
+    assert caught.value.skipped.reason is SkipReason.UNSTABLE
 
 
 @pytest.mark.parametrize("path", [b"out/secret.md", b"out.md", b"out"])

@@ -51,11 +51,11 @@ class RenameFinder:
         lost = [file for file in lost if file.path not in taken]
         readings: dict[bytes, Reading] = {}
         unread_sizes: set[int] = set()
-        for path in sorted(self._candidates(lost, new)):
-            reading = None if path in renames else read(path, new[path])
+        for path in sorted(set(self._candidates(lost, new)) - renames.keys()):
+            reading = read(path, new[path])
             if reading is not None:
                 readings[path] = reading._replace(data=None)
-            elif path not in renames:
+            else:
                 unread_sizes.add(stored_size(new[path]))
         pairs = pair_by_id(lost, [self._found(path, reading) for path, reading in readings.items()])
         for path, old_path in pairs.items():

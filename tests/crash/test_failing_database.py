@@ -102,6 +102,20 @@ def test_a_damaged_database_is_set_aside_with_its_log_and_no_statement_is_quoted
     assert vault.project.verify().ok
 
 
+def test_a_log_that_sqlite_removed_while_it_looked_is_not_missed(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = vault.database_path.with_name("entities.db-wal")
+    vault.database_path.write_bytes(b"no database at all" * 1000)
+    log.write_bytes(b"old")
+
+    def removed(path: Path) -> None:
+        log.unlink(missing_ok=True)
+
+    monkeypatch.setattr(findings, "read_through", removed)
+    vault.sync()
+    assert corrupt_files(vault) == ["entities.db.corrupt-1"]
+    assert vault.project.verify().ok
+
+
 def test_a_log_that_is_left_beside_a_damaged_database_is_set_aside_too(vault: Vault) -> None:
     vault.database_path.write_bytes(b"no database at all" * 1000)
     vault.database_path.with_name("entities.db-wal").write_bytes(b"old")

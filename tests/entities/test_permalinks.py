@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import event
 
+from bm_gitindex.entities.permalinks import _FIRST_NUMBERS_TRIED
 from bm_gitindex.entities.records import Delete, Upsert
 from entities.builders import attachment, file_record, move, note, permalinks
 
@@ -90,10 +91,17 @@ async def test_many_collisions_in_several_batches(store: EntityStore, database: 
     names = [f"{'+' * count}x.md" for count in range(1200)]
     for start in range(0, 1200, 400):
         await store.put([note(name) for name in names[start : start + 400]])
-    first = permalinks(database)[names[0]]
+    given = permalinks(database)
+    first = given[names[0]]
     assert first is not None
-    expected = [first, *(f"{first}-{number}" for number in range(1, 1200))]
-    assert [permalinks(database)[name] for name in names] == expected
+    assert [given[name] for name in names] == [first, *(f"{first}-{number}" for number in range(1, 1200))]
+
+
+async def test_numbers_that_are_all_taken_are_passed_over(store: EntityStore, database: Path) -> None:
+    taken = [f"a-{number}" for number in range(1, 2 * _FIRST_NUMBERS_TRIED)]
+    await store.put([note(f"{name}.md", permalink=name) for name in ["a", *taken]])
+    await store.put([note("A.md")])
+    assert permalinks(database)["A.md"] == f"a-{len(taken) + 1}"
 
 
 async def test_ordinary_batch_asks_once(store: EntityStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import bm_gitindex
+from bm_gitindex import writerlock
 from bm_gitindex.errors import LockHeldError, StateWriteError
 from bm_gitindex.index.codec import encode
 from bm_gitindex.indexfile import read_index
-from bm_gitindex.indexlock import lock_index
+from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.statefolder import StateFolder
+from bm_gitindex.writerlock import hold_writer_lock
 from support import faults
 from support.values import entry
 
@@ -229,6 +231,18 @@ def test_an_index_lock_that_is_gone_is_not_made_anew(project: Project) -> None:
     assert names(project) == {"lock", ".gitignore"}
 
 
+def test_a_git_lock_replaced_in_the_last_moment_is_not_written_to(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IndexLock, "check", lambda _: None)
+    with lock_index(project.state, 0, "test") as lock:
+        project.state.index_lock.unlink()
+        project.state.index_lock.write_bytes(b"git's")
+        with pytest.raises(StateWriteError, match="deleted or replaced"):
+            lock.commit(NEW)
+        assert project.state.index_lock.read_bytes() == b"git's"
+
+
 @pytest.mark.parametrize("lose", [*LOCK_LOSSES, *FOLDER_LOSSES])
 def test_who_waited_for_a_lock_that_is_gone_takes_the_one_in_its_place(
     project: Project, monkeypatch: pytest.MonkeyPatch, lose: Callable[[Project], None]
@@ -298,6 +312,15 @@ def test_a_child_that_unwinds_its_parents_run_leaves_the_parents_lock(project: P
         with pytest.raises(LockHeldError, match="parent"):
             acquire(project)
         lock.commit(NEW)
+
+
+def test_what_a_forked_child_does_at_once_frees_the_lock_that_it_alone_has(project: Project) -> None:
+    """The same in this process: its descriptors are the last copies."""
+    with hold_writer_lock(project.state, 0) as lock:
+        writerlock._let_parent_have_them()
+        acquire(project)
+        lock.close()
+        lock.release()
 
 
 # --- file systems that lack something --------------------------------------------------------------------------------

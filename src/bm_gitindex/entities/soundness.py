@@ -71,8 +71,6 @@ def find_damage(database: Path) -> str | None:
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None)
         return _as_damage(cause, database) if isinstance(cause, sqlite3.Error) else str(error)
-    except sqlite3.Error as error:
-        return _as_damage(error, database)
     finally:
         engine.dispose()
 
