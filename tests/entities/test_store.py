@@ -214,7 +214,8 @@ async def test_known_files_can_be_changed_while_they_are_read(store: EntityStore
     seen = []
     async for known in store.known_files():
         seen.append(known.path)
-        await store.remove([Delete(known.path)])
+        if len(seen) % 40 == 0:
+            await store.remove([Delete(path) for path in seen[-40:]])
     assert seen == [b"%04d.md" % number for number in range(1200)]
     assert [known async for known in store.known_files()] == []
 
