@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.profile import sample
+from support.profile import record_figures, sample
 from support.stage import EDITS, FIRST_SYNC, SCENARIOS, Point, Saved, Scenario, Stage
 from support.strace import Injection
 from support.trace import DURABLE, OPENING, SYNCING, WRITING, below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from support.strace import Ended, Tracer
@@ -70,37 +70,34 @@ def done_wrongs(stage: Stage) -> list[str]:
 
 @pytest.mark.parametrize("scenario", [FIRST_SYNC, EDITS], ids=lambda scenario: scenario.name)
 def test_any_error_at_any_call_about_the_state_is_told_and_recovered_from(
-    tracer: Tracer, scenario: Scenario, tmp_path: Path, record_property: Callable[[str, object], None]
+    tracer: Tracer, scenario: Scenario, tmp_path: Path
 ) -> None:
     stage = Stage(scenario, tmp_path)
     points = stage.points(tracer, DURABLE | READING)
     cases = [(point, error) for point in points for error in errors_for(point.site.name)]
-    check_all(tracer, stage, cases, record_property)
+    check_all(tracer, stage, cases)
 
 
 @pytest.mark.parametrize("scenario", sample(REPAIRS, 1), ids=lambda scenario: scenario.name)
 def test_an_error_during_a_repair_is_told_and_recovered_from(
-    tracer: Tracer, scenario: Scenario, tmp_path: Path, record_property: Callable[[str, object], None]
+    tracer: Tracer, scenario: Scenario, tmp_path: Path
 ) -> None:
     stage = Stage(scenario, tmp_path)
     cases = [(point, errors_for(point.site.name)[0]) for point in stage.points(tracer)]
-    check_all(tracer, stage, cases, record_property)
+    check_all(tracer, stage, cases)
 
 
-def test_errors_that_do_not_end_are_told_and_recovered_from(
-    tracer: Tracer, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_errors_that_do_not_end_are_told_and_recovered_from(tracer: Tracer, tmp_path: Path) -> None:
     """From a call on, each of its kind fails; what can never be read is another matter, see below."""
     stage = Stage(EDITS, tmp_path)
     cases = [(point, errors_for(point.site.name)[0]) for point in stage.points(tracer)]
-    check_all(tracer, stage, cases, record_property, "+")
+    check_all(tracer, stage, cases, "+")
 
 
 def check_all(
     tracer: Tracer,
     stage: Stage,
     cases: Sequence[tuple[Point, str]],
-    record_property: Callable[[str, object], None],
     and_after: str = "",
 ) -> None:
     """Let the command meet each error; a sample of them by day."""
@@ -112,7 +109,7 @@ def check_all(
             missed.append(f"{point.site} {error}")
         elif found:
             wrongs[f"{point.site} {error}"] = found
-    record_property("error points", len(cases))
+    record_figures(f"errors{and_after}: {stage.scenario.name}", error_points=len(cases))
     assert wrongs == {}
     assert missed == []
 
@@ -151,7 +148,7 @@ _USER_CALLS = frozenset({"openat", "read", "getdents64", "newfstatat", "fstat", 
 
 
 def test_an_error_at_any_call_about_a_users_file_is_told_with_its_name_and_loses_nothing(
-    tracer: Tracer, tmp_path: Path, record_property: Callable[[str, object], None]
+    tracer: Tracer, tmp_path: Path
 ) -> None:
     stage = Stage(EDITS, tmp_path)
     ended = tracer.trace(stage.argv)
@@ -178,7 +175,7 @@ def test_an_error_at_any_call_about_a_users_file_is_told_with_its_name_and_loses
         found += stage.wrongs_after_sync()
         if found:
             wrongs[f"{name} {relative} {error}"] = found
-    record_property("error points", len(cases))
+    record_figures("errors about a user's file", error_points=len(cases))
     assert wrongs == {}
 
 
@@ -187,7 +184,7 @@ def test_an_error_at_any_call_about_a_users_file_is_told_with_its_name_and_loses
 
 @pytest.mark.parametrize("scenario", [FIRST_SYNC, EDITS], ids=lambda scenario: scenario.name)
 def test_with_too_few_descriptors_a_run_ends_with_a_clear_line_and_loses_nothing(
-    tracer: Tracer, scenario: Scenario, tmp_path: Path, record_property: Callable[[str, object], None]
+    tracer: Tracer, scenario: Scenario, tmp_path: Path
 ) -> None:
     stage = Stage(scenario, tmp_path)
     stage.expect_no_moves()
@@ -204,6 +201,6 @@ def test_with_too_few_descriptors_a_run_ends_with_a_clear_line_and_loses_nothing
         found += stage.wrongs_after_crash() + stage.wrongs_after_sync()
         if found:
             wrongs[limit] = found
-    record_property("error points", len(limits))
+    record_figures(f"few descriptors: {scenario.name}", limits=len(limits))
     assert wrongs == {}
     assert {DONE, DAMAGED} <= statuses

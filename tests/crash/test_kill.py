@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.profile import NIGHTLY, sample
+from support.profile import NIGHTLY, record_figures, sample
 from support.stage import EDITS, FIRST_SYNC, SCENARIOS, Point, Scenario, Stage, sites_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from support.strace import Tracer
@@ -38,9 +37,7 @@ def kill(tracer: Tracer, stage: Stage, point: Point) -> bool:
     return False
 
 
-def test_a_kill_at_any_durable_call_is_recovered_from_in_one_sync(
-    tracer: Tracer, stage: Stage, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_kill_at_any_durable_call_is_recovered_from_in_one_sync(tracer: Tracer, stage: Stage) -> None:
     points = sample(stage.points(tracer), SAMPLED)
     missed, wrongs = [], {}
     for point in points:
@@ -48,15 +45,13 @@ def test_a_kill_at_any_durable_call_is_recovered_from_in_one_sync(
             missed.append(str(point.site))
         elif found := stage.wrongs_after_crash() + stage.wrongs_after_sync():
             wrongs[str(point.site)] = found
-    record_property("kill points", len(points))
+    record_figures(f"kills: {stage.scenario.name}", kill_points=len(points))
     assert wrongs == {}
     assert missed == []
 
 
 @pytest.mark.parametrize("scenario", sample([EDITS, FIRST_SYNC], 1), ids=lambda scenario: scenario.name)
-def test_a_recovery_may_be_killed_as_well(
-    tracer: Tracer, scenario: Scenario, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_recovery_may_be_killed_as_well(tracer: Tracer, scenario: Scenario, tmp_path: Path) -> None:
     stage = Stage(scenario, tmp_path)
     first_points = stage.points(tracer)
     count = 0
@@ -71,5 +66,5 @@ def test_a_recovery_may_be_killed_as_well(
             assert kill(tracer, stage, point), point.site
             if found := stage.wrongs_after_crash() + stage.wrongs_after_sync():
                 wrongs[f"{first.site}, {point.site}"] = found
-    record_property("kill points", count)
+    record_figures(f"kills of a recovery: {scenario.name}", kill_points=count)
     assert wrongs == {}

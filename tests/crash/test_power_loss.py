@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from support.profile import sample
+from support.profile import record_figures, sample
 from support.stage import EDITS, FIRST_SYNC, SCENARIOS, Saved, Scenario, Stage, State
 from support.trace import DURABLE, SYNCING
 from support.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from support.strace import Tracer
@@ -104,7 +104,7 @@ def put(stage: Stage, index: Saved | None, owner: Saved | None, database: Databa
 
 @pytest.mark.parametrize("scenario", sample(CHOSEN, 1), ids=lambda scenario: scenario.name)
 def test_stores_of_different_moments_are_brought_together_and_no_edit_is_missed(
-    tracer: Tracer, scenario: Scenario, tmp_path: Path, record_property: Callable[[str, object], None]
+    tracer: Tracer, scenario: Scenario, tmp_path: Path
 ) -> None:
     stage = Stage(scenario, tmp_path)
     states = moments(tracer, stage)
@@ -113,7 +113,7 @@ def test_stores_of_different_moments_are_brought_together_and_no_edit_is_missed(
     assert len(indexes) == 2
     assert len(cases) > 40
     cases = list(sample(cases, SAMPLED))
-    record_property("combinations", len(cases))
+    record_figures(f"loss of power: {scenario.name}", combinations=len(cases))
     wrongs = {}
     for number, (index, owner, database) in enumerate(cases):
         # Of the shared memory's file nobody knows what is left; without it, readers need a writer first.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.profile import sample
+from support.profile import record_figures, sample
 from support.stage import EDITS, Scenario, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.strace import Tracer
@@ -92,9 +92,7 @@ def test_a_vault_that_outgrows_its_disk_is_stored_once_the_disk_has_grown(tracer
     assert stage.wrongs_after_sync() == []
 
 
-def test_wherever_the_room_ends_nothing_is_lost(
-    tracer: Tracer, disk: Disk, record_property: Callable[[str, object], None]
-) -> None:
+def test_wherever_the_room_ends_nothing_is_lost(tracer: Tracer, disk: Disk) -> None:
     stage = Stage(EDITS, disk.path)
     rooms = sample(range(90), 5)
     wrongs, statuses = {}, []
@@ -108,6 +106,6 @@ def test_wherever_the_room_ends_nothing_is_lost(
         found += stage.wrongs_after_sync()
         if found:
             wrongs[pages] = found
-    record_property("sizes of the disk", len(rooms))
+    record_figures("a disk too small", sizes=len(rooms))
     assert wrongs == {}
     assert set(statuses) == {0, 6}
