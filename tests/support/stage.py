@@ -73,11 +73,15 @@ class Point(NamedTuple):
         """Return what lets something happen at this call; `and_after` "+": and at all such that follow."""
         in_its_thread = [call for call in self._alike if call.thread == self.call.thread]
         when = str(1 + in_its_thread.index(self.call))
-        return Injection(self.site.name, self.site.paths[:1], what, when + and_after)
+        return Injection(self.site.name, (self._word,), what, when + and_after)
+
+    @property
+    def _word(self) -> str:
+        return self.call.words[0]
 
     @property
     def _alike(self) -> list[Call]:
-        return [call for call in self.act if call.name == self.call.name and self.site.paths[0] in call.paths]
+        return [call for call in self.act if call.name == self.call.name and self._word in call.words]
 
 
 class Saved(NamedTuple):

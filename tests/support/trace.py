@@ -61,6 +61,15 @@ class Call:
     is_injected: bool = False
 
     @property
+    def words(self) -> list[str]:
+        """Return what strace's `-P` compares: names as they were given, and then the paths of descriptors."""
+        tokens = list(_TOKEN.finditer(self.arguments.partition(") = ")[0]))
+        if self.name in _WITH_DATA:
+            return [tokens[0]["at"]]
+        named = [token["text"] for token in tokens if token["text"] is not None]
+        return named + [token["at"] for token in tokens if token["fd"] not in (None, "AT_FDCWD")]
+
+    @property
     def has_failed(self) -> bool:
         return self.result.startswith("-") or self.result == "?"
 
