@@ -27,6 +27,8 @@ class _Change:
     """The clock had been set back, to before a time that it had shown."""
     was_ctime_untrusted: bool
     """ctime did not count then, or in a sync since."""
+    was_seen: bool = False
+    """A sync has compared it by its content, and no older index has been put back since."""
 
 
 class Limits:
@@ -53,14 +55,21 @@ class Limits:
             change.was_ctime_untrusted |= not trust.compares_ctime
 
     def everything_was_doubted(self) -> None:
-        """Note that a sync took place before the time of the index that it found."""
+        """Note that a sync believed no stat: it was paranoid, or took place before the time of the index it found."""
         for change in self._changes.values():
-            change.was_behind = False
+            change.was_seen = True
+
+    def index_was_restored(self) -> None:
+        """Note that an index was put back which may know nothing of what was seen since."""
+        for change in self._changes.values():
+            change.was_seen = False
 
     def allow(self, path: bytes, file: File, entry: Entry | None, trust: Trust) -> bool:
         """Return whether an edit of this file may go unseen: its stat is the entry's to the last field that counts."""
         change = self._changes.get(path)
-        if change is None or entry is None or entry.stat.size != len(file.content) or not file.content:
+        if change is None or change.was_seen or entry is None:
+            return False
+        if entry.stat.size != len(file.content) or not file.content:
             return False
         if not _same_time(entry.stat.mtime_s, entry.stat.mtime_ns, file.stat.st_mtime_ns, trust):
             return False

@@ -111,7 +111,7 @@ class Befalling(RuleBasedStateMachine):
 
     @counted_rule(i=FEW, j=FEW)
     def restore_index(self, i: int, j: int) -> None:
-        self.world.state.restore_index(i, j)
+        self.world.restore_index(i, j)
 
     @counted_rule(i=FEW)
     def restore_database(self, i: int) -> None:
@@ -119,7 +119,7 @@ class Befalling(RuleBasedStateMachine):
 
     @counted_rule(i=FEW, j=FEW)
     def restore_all(self, i: int, j: int) -> None:
-        self.world.state.restore_all(i, j)
+        self.world.restore_all(i, j)
 
     @counted_rule()
     def delete_index(self) -> None:

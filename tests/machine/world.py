@@ -90,7 +90,7 @@ class World:
     def befall(self, misfortune: int, i: int, j: int) -> None:
         """Let one of several things happen to index and database."""
         misfortunes: tuple[Callable[[], None], ...] = (
-            lambda: self.state.restore_index(i, j),
+            lambda: self.restore_index(i, j),
             lambda: self.state.restore_database(i),
             self.state.delete_index,
             lambda: self.state.delete_database(with_companions=bool(j % 2)),
@@ -100,6 +100,16 @@ class World:
             lambda: self.killed_sync(20 + 4 * i, [], beside_another=False),
         )
         misfortunes[misfortune % len(misfortunes)]()
+
+    def restore_index(self, i: int, j: int) -> None:
+        """Put back an index of some time ago."""
+        self.limits.index_was_restored()
+        self.state.restore_index(i, j)
+
+    def restore_all(self, i: int, j: int) -> None:
+        """Put back the whole state of some time ago."""
+        self.limits.index_was_restored()
+        self.state.restore_all(i, j)
 
     def undo(self, j: int) -> None:
         """Let the user take back what was done last."""
@@ -224,7 +234,7 @@ class World:
             return self.full_sync(paranoid=paranoid)
         self._check_untouched(files)
         if paranoid:
-            self.limits = Limits(self.clock)
+            self.limits.everything_was_doubted()
         self._check_knowledge(rows, litter)
         return report
 

@@ -43,15 +43,18 @@ STATE_FILES = frozenset({".gitignore", "config.toml", "entities.db", "index", "i
 
 
 class Site(NamedTuple):
-    """One durable call of a run: the n-th of its name about its paths, all threads together."""
+    """One durable call of a run: the n-th of its name about its paths, in the same words, all threads together."""
 
     name: str
     paths: tuple[str, ...]
+    word: str
+    """The first in which the call names what it is about: all that strace can choose it by."""
     number: int
 
     def __str__(self) -> str:
         names = " -> ".join(os.path.basename(path) for path in self.paths)
-        return f"{self.name} {names} #{self.number}"
+        where = "" if os.path.isabs(self.word) else " in its folder"
+        return f"{self.name} {names}{where} #{self.number}"
 
 
 class Point(NamedTuple):
@@ -73,15 +76,11 @@ class Point(NamedTuple):
         """Return what lets something happen at this call; `and_after` "+": and at all such that follow."""
         in_its_thread = [call for call in self._alike if call.thread == self.call.thread]
         when = str(1 + in_its_thread.index(self.call))
-        return Injection(self.site.name, (self._word,), what, when + and_after)
-
-    @property
-    def _word(self) -> str:
-        return self.call.words[0]
+        return Injection(self.site.name, (self.site.word,), what, when + and_after)
 
     @property
     def _alike(self) -> list[Call]:
-        return [call for call in self.act if call.name == self.call.name and self._word in call.words]
+        return [call for call in self.act if call.name == self.call.name and self.site.word in call.words]
 
 
 class Saved(NamedTuple):
@@ -303,11 +302,11 @@ class Stage:
 
 
 def sites_of(calls: Iterable[Call]) -> list[tuple[Site, Call]]:
-    """Number the calls of each name and paths."""
-    numbers: Counter[tuple[str, tuple[str, ...]]] = Counter()
+    """Number the calls of each name, paths and words."""
+    numbers: Counter[tuple[str, tuple[str, ...], str]] = Counter()
     found = []
     for call in calls:
-        key = (call.name, call.paths)
+        key = (call.name, call.paths, call.words[0])
         numbers[key] += 1
         found.append((Site(*key, numbers[key]), call))
     return found
