@@ -679,6 +679,26 @@ class TestUnreadable:
         assert counts(vault) == {"moved": 1, "unchanged": 2}
         assert vault.ids()["uno.md"] == before["one.md"]
 
+    @pytest.mark.parametrize(("lost", "in_its_way"), [("one.md", "one.md/new.md"), ("d/x.md", "d")])
+    def test_a_lost_file_whose_place_is_taken_is_gone_whatever_cannot_be_read(
+        self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str, in_its_way: str
+    ) -> None:
+        vault.write("d/x.md", "only here\n")
+        vault.settled_sync()
+        content = (vault.root / lost).read_bytes()
+        (vault.root / lost).unlink()
+        if in_its_way == "d":
+            (vault.root / "d").rmdir()
+        vault.write(in_its_way, "in its place\n")
+        vault.write("unread.md", content)
+        with monkeypatch.context() as patch:
+            deny_file(patch, b"unread.md")
+            report = vault.sync()
+        assert (paths_of(report.failed), report.deleted) == ([b"unread.md"], 1)
+        assert vault.project.verify().mismatches == ()
+        vault.sync()
+        assert vault.meaning() == cold_meaning(vault, tmp_path)
+
     def test_a_new_file_that_vanishes_while_it_is_read_is_forgotten(
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

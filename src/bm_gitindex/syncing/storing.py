@@ -21,6 +21,7 @@ from bm_gitindex.syncing.failures import FailureLog
 from bm_gitindex.syncing.intake import Intake, file_record
 from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner
 from bm_gitindex.syncing.safety import check_deletions, check_root
+from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -108,8 +109,17 @@ class Storing:
     def _find_renames(self, plan: Plan) -> dict[bytes, Rename]:
         finder = RenameFinder(self._run.tree, self._findings.evidence, self._findings.classifier)
         renames = finder.find(plan.lost, plan.new, self._intake.read_ahead)
-        self._withheld = finder.withheld
+        self._withheld = self._keepable(finder.withheld, plan)
         return renames
+
+    def _keepable(self, lost: frozenset[bytes], plan: Plan) -> frozenset[bytes]:
+        """Return the lost paths that an index can still hold: not those which are folders now, or below a file."""
+        if not lost:
+            return lost
+        vanished = {file.path for file in plan.lost}.union(self._survey.vanished)
+        present = {task.path for task in plan.tasks}.union(self._index) - vanished
+        folders = {folder for path in present for folder in parents(path)}
+        return frozenset(path for path in lost - folders if present.isdisjoint(parents(path)))
 
     def _gone(self, plan: Plan, renames: Mapping[bytes, Rename]) -> list[bytes]:
         """Return the paths that are known to index or database, and are neither found nor found elsewhere."""
