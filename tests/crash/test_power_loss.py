@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from support.profile import record_figures, sample
+from support.profile import NIGHTLY, record_figures, sample, spread
 from support.stage import EDITS, FIRST_SYNC, SCENARIOS, Saved, Scenario, Stage, State
 from support.trace import DURABLE, SYNCING
 from support.vault import Vault
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from support.strace import Tracer
 
 SAMPLED = 10
+TRIED = 1000 if NIGHTLY else SAMPLED
+"""How many combinations: all of them would take hours, and most differ by a page of a log alone."""
 CHANGING = DURABLE - SYNCING
 CHOSEN = [EDITS, FIRST_SYNC, *(one for one in SCENARIOS if one.name in {"other options", "part of the vault"})]
 _WAL_HEADER_BYTES = 32
@@ -112,8 +114,8 @@ def test_stores_of_different_moments_are_brought_together_and_no_edit_is_missed(
     cases = list(product(indexes, owners, databases(states)))
     assert len(indexes) == 2
     assert len(cases) > 40
-    cases = list(sample(cases, SAMPLED))
-    record_figures(f"loss of power: {scenario.name}", combinations=len(cases))
+    record_figures(f"loss of power: {scenario.name}", combinations=len(cases), tried=min(TRIED, len(cases)))
+    cases = list(spread(cases, TRIED))
     wrongs = {}
     for number, (index, owner, database) in enumerate(cases):
         # Of the shared memory's file nobody knows what is left; without it, readers need a writer first.

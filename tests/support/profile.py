@@ -22,8 +22,13 @@ Case = TypeVar("Case")
 
 
 def sample(cases: Sequence[Case], count: int) -> Sequence[Case]:
-    """Return all cases by night, else `count` of them, spread evenly, the first and the last among them."""
-    if NIGHTLY or count >= len(cases):
+    """Return all cases by night, else `count` of them."""
+    return cases if NIGHTLY else spread(cases, count)
+
+
+def spread(cases: Sequence[Case], count: int) -> Sequence[Case]:
+    """Return `count` of the cases, or all if there are fewer, spread evenly, the first and the last among them."""
+    if count >= len(cases):
         return cases
     if count == 1:
         return cases[:1]

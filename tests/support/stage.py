@@ -36,6 +36,7 @@ GATES = (
     "bm_gitindex.entities.database:_create_private:2",
     "bm_gitindex.entities.database:_open:2",
     "bm_gitindex.indexlock:IndexLock.commit:1",
+    "bm_gitindex.entities.database:_empty_wal:1",
 )
 """Where threads begin or end to write: between two of these, calls can be counted."""
 STATE_FILES = frozenset({".gitignore", "config.toml", "entities.db", "index", "index.own", "lock"})
