@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,13 @@ def test_a_file_that_is_gone_when_it_is_looked_at_is_a_deletion(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     indexed(project, "a.md", "b.md")
-    faults.fail_entry_stat(monkeypatch, "a.md", FileNotFoundError(2, "No such file or directory"))
+
+    def gone() -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(project.path("a.md"))
+        raise FileNotFoundError(2, "No such file or directory")
+
+    faults.override_entry(monkeypatch, "a.md", stat=gone)
     result = survey(project)
     assert result.vanished == [b"a.md"]
     assert result.skipped == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,10 @@ from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
 from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
 from bm_gitindex.index.stat import low32, stat_data
 from bm_gitindex.rules import Classifier, Skipped, SkipReason
+from bm_gitindex.worktree.lookup import Lookup
 from bm_gitindex.worktree.walk import Listing, Scope, parents, walk
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
 
     from bm_gitindex.index.compare import Baseline
@@ -92,7 +94,16 @@ class Surveyor:
         self._empty_folders: set[bytes] = set()
 
     def survey(self, scope: Scope, on_progress: Callable[[int], None] = lambda _: None) -> Survey:
-        """Return how the part of the tree in `scope` differs; `on_progress` is told how many files were seen so far."""
+        """Return how the part of the tree in `scope` differs; `on_progress` is told how many files were seen so far.
+
+        What seems to be gone is looked for twice: a file may have moved under way, from a folder that was not listed
+        yet into one that was.
+        """
+        survey = self._survey(scope, on_progress)
+        return self._survey(scope, on_progress) if survey.vanished else survey
+
+    def _survey(self, scope: Scope, on_progress: Callable[[int], None]) -> Survey:
+        self._empty_folders.clear()
         survey = Survey(is_whole=scope.is_whole)
         index = self._evidence.index
         missing = set(index) if scope.is_whole else {path for path in index if scope.leads_to(path)}
@@ -111,6 +122,7 @@ class Surveyor:
         missing |= self._below_new_files(survey, scope)
         survey.unlooked = _kept(survey.skipped)
         if missing:
+            self._ask_for(survey, missing, root_dev or 0)
             self._settle_missing(survey, missing, root_dev or 0)
             survey.unlooked = _kept(survey.skipped)
         return survey
@@ -155,6 +167,31 @@ class Surveyor:
         replaced = {path for path in survey.new if not scope.is_whole and path not in scope}
         return {path for path in self._evidence.index if replaced and not replaced.isdisjoint(parents(path))}
 
+    def _ask_for(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
+        """Ask for each missing file by its name, and take those that are there for listed."""
+        lookup = Lookup(self._tree, self.classifier, self._rules)
+        unlisted = sorted(path for path in missing if not survey.is_unproven(path))
+        for path in unlisted:
+            st, skipped = lookup.ask(path)
+            if skipped is not None:
+                survey.skipped.append(skipped)
+            elif st is not None and not self._has_twin(path, st, survey):
+                name = path.rpartition(b"/")[2]
+                files, prefix = [(name, st)], path.removesuffix(name)
+                self._compare(Listing(prefix, root_dev, is_empty=False, files=files, skipped=[]), survey, missing)
+                survey.counters.files_seen += 1
+        survey.unlooked = _kept(survey.skipped)
+
+    def _has_twin(self, path: bytes, st: os.stat_result, survey: Survey) -> bool:
+        """Return whether a file was listed by another spelling of its name, as some file systems take them for one."""
+        folder, spelling = path.rpartition(b"/")[0], _spelling(path)
+        twins = (new for new in survey.new if new.rpartition(b"/")[0] == folder and _spelling(new) == spelling)
+        for twin in twins:
+            with suppress(OSError):
+                if os.path.samestat(self._tree.lstat(twin), st):
+                    return True
+        return False
+
     def _settle_missing(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
         """Tell what is proven to be gone from what only could not be seen."""
         gone = sorted(path for path in missing if not survey.is_unproven(path))
@@ -194,6 +231,13 @@ class Surveyor:
         if len(devices) != 1 or devices & {0, root_dev}:
             return False
         return all(index[path].stat.dev not in devices for path in index if not path.startswith(folder))
+
+
+def _spelling(path: bytes) -> str:
+    # Imported here, since it is a table of a megabyte that few runs need.
+    import unicodedata
+
+    return unicodedata.normalize("NFC", os.fsdecode(path).casefold())
 
 
 def _kept(skipped: Iterable[Skipped]) -> frozenset[bytes]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from dulwich.objects import Blob
 
 from bm_gitindex.ignore import IgnoreRules, TooManyRulesError
-from bm_gitindex.rules import GITIGNORE, Classifier, Kind, is_git_folder
+from bm_gitindex.rules import GITIGNORE, Classifier, Kind, icloud_stub_target, is_git_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,13 @@ class TreeReader:
             os.close(self._open.pop()[1])
 
     def _entries(self, fd: int, prefix: bytes, rules: IgnoreRules) -> Iterator[tuple[bytes, os.stat_result]]:
-        for name in map(os.fsencode, os.listdir(fd)):
+        names = set(map(os.fsencode, os.listdir(fd)))
+        for name in names:
+            target = icloud_stub_target(name)
+            if target is not None:
+                if target not in names and not self._classifier.is_left_out(target):
+                    self.unread.add(prefix + target)
+                continue
             if self._classifier.is_left_out(name) or is_git_folder(name):
                 continue
             path = prefix + name

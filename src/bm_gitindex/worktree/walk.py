@@ -84,12 +84,15 @@ def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -
             continue
         skipped: list[Skipped] = []
         if any(entry.name == ".gitignore" for entry in found):
-            rules = _with_gitignore(tree, rules, prefix, skipped)
+            rules = with_gitignore(tree, rules, prefix, skipped)
         look = _FolderLook(prefix, classifier, rules, scope)
+        names = {entry.name for entry in found}
         for entry in found:
-            look.at(entry)
+            # A stub beside what it stands for is a left-over: the file is here.
+            if _shown_name(entry) == entry.name or _shown_name(entry) not in names:
+                look.at(entry)
         pending.extend((path, rules) for path in reversed(look.folders))
-        is_empty = all(classifier.is_left_out(os.fsencode(entry.name)) for entry in found)
+        is_empty = all(classifier.is_left_out(os.fsencode(_shown_name(entry))) for entry in found)
         yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped)
 
 
@@ -107,7 +110,7 @@ class _FolderLook:
         self._is_whole = scope.is_whole
 
     def at(self, entry: os.DirEntry[str]) -> None:
-        name = icloud_stub_target(os.fsencode(entry.name)) or os.fsencode(entry.name)
+        name = os.fsencode(_shown_name(entry))
         path = self._prefix + name
         if not self._is_whole and not self._scope.leads_to(path):
             return
@@ -145,6 +148,12 @@ class _FolderLook:
             self.skipped.append(Skipped(self._prefix + name, reason))
 
 
+def _shown_name(entry: os.DirEntry[str]) -> str:
+    """Return the name of what an entry is, or stands for."""
+    target = icloud_stub_target(os.fsencode(entry.name)) if entry.name.endswith(".icloud") else None
+    return entry.name if target is None else os.fsdecode(target)
+
+
 def _is_elsewhere(entry: os.DirEntry[str]) -> bool:
     """Return whether an entry is a placeholder, asking for its stat only where there are such things."""
     return _HAS_PLACEHOLDERS and is_placeholder(entry.stat(follow_symlinks=False))
@@ -160,7 +169,7 @@ def is_placeholder(st: object) -> bool:
     return bool(flags & _MACOS_DATALESS or attributes & _WINDOWS_RECALL)
 
 
-def _with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[Skipped]) -> IgnoreRules:
+def with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[Skipped]) -> IgnoreRules:
     """Return the rules with those of a folder's `.gitignore`; one that cannot be read is told, and rules nothing.
 
     A link is one that git does not follow either (gitignore(5)), and is passed over without a word.
