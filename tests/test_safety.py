@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex import Options, cli
-from bm_gitindex.errors import SafetyStopError
+from bm_gitindex.errors import RootMissingError, SafetyStopError
 from support.faults import deny_folder
 from support.profile import sample
 from support.vault import Vault, never_young
@@ -195,6 +195,43 @@ def test_deletions_of_partial_syncs_add_up_for_a_rehearsal_too(vault: Vault) -> 
     assert vault.state_bytes() == before
 
 
+DOUBTS: dict[str, Callable[[Vault], object]] = {
+    "the tie": LOSSES["the tie"],
+    "the index": LOSSES["the index"],
+    "the options": lambda vault: vault.execute("UPDATE project SET parsed_by = 'another'"),
+    "nothing but the user's trust": lambda vault: None,
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_deletions_add_up_whatever_makes_a_sync_compare_everything(vault: Vault, doubt: str) -> None:
+    for number in range(14):
+        (vault.root / f"notes/{number:02}.md").unlink()
+    vault.sync("notes")
+    DOUBTS[doubt](vault)
+    for number in range(14, 28):
+        (vault.root / f"notes/{number:02}.md").unlink()
+    with pytest.raises(SafetyStopError, match="14 more"):
+        vault.project.rehearse_sync()
+    with pytest.raises(SafetyStopError, match="14 more"):
+        vault.sync(paranoid=doubt == "nothing but the user's trust")
+    assert len(vault.ids()) == COUNT - 14
+
+
+@pytest.mark.parametrize("keeps_state", [True, False])
+def test_a_root_that_went_away_under_a_project_is_not_made_anew(tmp_path: Path, keeps_state: bool) -> None:
+    options = Options(state_dir=str(tmp_path / "state")) if keeps_state else Options()
+    vault = Vault(tmp_path / "vault", options)
+    vault.write("note.md")
+    vault.sync()
+    project = vault.project
+    shutil.rmtree(vault.root)
+    for act in (project.status, project.sync_blocking, project.rehearse_sync, project.verify):
+        with pytest.raises(RootMissingError, match="nothing was changed"):
+            act()
+    assert not vault.root.exists()
+
+
 def test_a_full_sync_that_was_not_stopped_starts_the_count_anew(vault: Vault) -> None:
     for number in range(COUNT // 2):
         (vault.root / f"notes/{number:02}.md").unlink()
@@ -207,13 +244,11 @@ def test_a_full_sync_that_was_not_stopped_starts_the_count_anew(vault: Vault) ->
 
 
 def test_without_an_index_a_rehearsal_goes_by_the_rows_that_there_are(vault: Vault) -> None:
-    for number in range(COUNT // 2):
-        (vault.root / f"notes/{number:02}.md").unlink()
-        vault.sync(f"notes/{number:02}.md")
+    shutil.rmtree(vault.root / "notes")
+    vault.sync("notes", allow_mass_delete=True)
     vault.index_path.unlink()
-    (vault.root / "notes/20.md").unlink()
-    assert vault.project.rehearse_sync().counts["deleted"] == 0  # without an index there is nothing to compare with
-    assert vault.sync().counts["deleted"] == 1
+    assert vault.project.rehearse_sync().counts["deleted"] == 0
+    assert vault.sync().counts["deleted"] == 0
 
 
 def test_what_was_moved_within_the_root_is_no_deletion_for_a_rehearsal(vault: Vault) -> None:

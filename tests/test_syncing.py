@@ -499,9 +499,22 @@ class TestLostAndRestored:
         vault.settled_sync()
         vault.execute("UPDATE alembic_version SET version_num = '9999'")
         before = vault.state_bytes()
-        with pytest.raises(SchemaUnsupportedError, match="newer"):
-            vault.sync()
+        for act in (vault.sync, vault.project.rehearse_sync):
+            with pytest.raises(SchemaUnsupportedError, match="newer"):
+                act()
         assert vault.state_bytes() == before
+
+    def test_a_rehearsal_of_some_paths_looks_at_all_where_a_sync_would(self, vault: Vault) -> None:
+        vault.settled_sync()
+        vault.write("new.md")
+        (vault.root / "one.md").unlink()
+        assert vault.project.rehearse_sync(["new.md"]).counts["deleted"] == 0
+        vault.database_path.unlink()
+        assert vault.project.rehearse_sync(["new.md"]).counts["deleted"] == 1
+
+    def test_a_path_that_is_none_is_a_wrong_question(self, vault: Vault) -> None:
+        with pytest.raises(UsageError, match="is no path"):
+            vault.status("a\0b")
 
     def test_another_parser_parses_every_note_again_and_keeps_ids(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch

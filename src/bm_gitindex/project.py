@@ -81,9 +81,14 @@ class Project:
         return rehearse(self.root, self.state, self.options, self._request(paths, request))
 
     def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
-        """Compare files, by their content, with index and database, and return what does not agree."""
+        """Compare files, by their content, with index and database, and return what does not agree.
+
+        Raises RootMissingError, IndexUnsupportedError, SchemaUnsupportedError, StateFolderError, and LockHeldError
+        where a foreign program keeps the database locked.
+        """
         from bm_gitindex.verify import verify
 
+        checked_root(self.root)
         return verify(self.root, self.state, self.options, on_progress)
 
     def index(self) -> IndexSnapshot:
@@ -108,6 +113,8 @@ class Project:
         root = os.fsencode(self.root)
         relative = {os.path.relpath(os.path.join(root, os.fsencode(path)), root) for path in paths}
         for path in relative:
+            if b"\0" in path:
+                raise UsageError(f"{os.fsdecode(path)!r} is no path")
             if path == b".." or path.startswith(b"../"):
                 raise UsageError(f"{os.fsdecode(os.path.join(root, path))} is outside of {self.root}")
         return () if b"." in relative else tuple(sorted(relative))
@@ -119,7 +126,11 @@ class Project:
         return replace(request, paths=self._known([*paths, *request.paths]))
 
     def _known(self, paths: Iterable[AnyPath]) -> tuple[bytes, ...]:
-        """Return paths as the index has them. Raises UsageError for one that is neither there nor in the index."""
+        """Return paths as the index has them.
+
+        Raises UsageError for one that is neither there nor in the index, and RootMissingError where the root has gone.
+        """
+        checked_root(self.root)
         relative = self.relative(paths)
         for path in relative:
             if not self._is_there(path) and not self._remembers(path):

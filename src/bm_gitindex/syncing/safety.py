@@ -39,12 +39,15 @@ def check_rehearsal(examination: Examination, deletions: int, project: ProjectSt
     survey, snapshot = examination.survey, examination.snapshot
     known_count = len(snapshot.index) if snapshot.exists else stored_count
     check_root(examination.status.root, survey, known_count)
-    if project is not None and is_tied(project, snapshot):
-        check_deletions(deletions, project.deleted_since_full_sync, project.entries_at_full_sync)
-    elif snapshot.exists:
-        check_deletions(deletions, 0, known_count)
+    before, entries_at_full_sync = 0, known_count
+    if project is not None:
+        before, entries_at_full_sync = project.deleted_since_full_sync, project.entries_at_full_sync
+        if not is_tied(project, snapshot):
+            entries_at_full_sync = max(known_count, entries_at_full_sync)
+    if snapshot.exists:
+        check_deletions(deletions, before, entries_at_full_sync)
     elif survey.is_whole and not survey.unlooked:
-        check_deletions(max(known_count - survey.counters.files_seen, 0), 0, known_count)
+        check_deletions(max(known_count - survey.counters.files_seen, 0), before, entries_at_full_sync)
 
 
 def check_deletions(deletions: int, before: int, entries_at_full_sync: int) -> None:

@@ -22,6 +22,7 @@ from bm_gitindex.errors import (
     DatabaseDamagedError,
     EntityMissingError,
     LockHeldError,
+    SchemaUnsupportedError,
     StateFolderError,
 )
 from bm_gitindex.indexlock import lock_index
@@ -84,11 +85,14 @@ def sync_blocking(root: Path, state: StateFolder, options: Options, request: Syn
 def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
     """Return what a sync would report of files, without a lock and without writing anything.
 
-    Raises SafetyStopError where a sync would be stopped, as far as that can be told without reading every row.
+    Raises SafetyStopError where a sync would be stopped, as far as that can be told without reading every row, and
+    SchemaUnsupportedError.
     """
-    examination = examine(root, state, options, request.paths)
-    found = examination.status
     project = _project_state(state)
+    examination = examine(root, state, options, request.paths)
+    if request.paths and not is_tied(project, examination.snapshot):
+        examination = examine(root, state, options, ())  # as a sync would: some paths alone do not bring it in order
+    found = examination.status
     report = SyncReport(root, skipped=list(found.skipped), counters=found.counters, seconds=found.seconds)
     by_status = [change.status for change in found.changes]
     report.added = by_status.count(ChangeStatus.ADDED)
@@ -177,9 +181,14 @@ def _completed(report: SyncReport, run: Run, findings: Findings, started_s: floa
 
 
 def _project_state(state: StateFolder) -> ProjectState | None:
-    """Return what the database says of the project; None where it cannot say anything."""
+    """Return what the database says of the project; None where it cannot say anything.
+
+    Raises SchemaUnsupportedError.
+    """
     try:
         return read_project_state(state.database)
+    except SchemaUnsupportedError:
+        raise
     except BmGitIndexError:
         return None
 

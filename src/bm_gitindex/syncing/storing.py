@@ -131,10 +131,10 @@ class Storing:
         if self._run.request.allow_mass_delete:
             return
         check_root(self._run.root, self._survey, plan.known_count)
-        if self._findings.is_match:
-            check_deletions(deletions, project.deleted_since_full_sync, project.entries_at_full_sync)
-        else:
-            check_deletions(deletions, 0, plan.known_count)
+        entries_at_full_sync = project.entries_at_full_sync
+        if not self._findings.is_match:
+            entries_at_full_sync = max(plan.known_count, entries_at_full_sync)
+        check_deletions(deletions, project.deleted_since_full_sync, entries_at_full_sync)
 
     async def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
         for path, entry in plan.unread.items():
