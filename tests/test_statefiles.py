@@ -35,6 +35,20 @@ def test_what_a_killed_writer_has_left_is_removed(file: Path) -> None:
     remove_leftover(file)
 
 
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("elsewhere"), os.mkfifo])
+def test_what_is_no_file_in_its_place_is_removed_too(file: Path, make: Callable[[Path], None]) -> None:
+    make(temporary(file))
+    remove_leftover(file)
+    assert not os.path.lexists(temporary(file))
+
+
+def test_a_left_over_that_may_not_be_opened_is_removed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary(file).touch(mode=0)
+    monkeypatch.setattr(os, "open", raising(PermissionError(errno.EACCES, "Permission denied")))
+    remove_leftover(file)
+    assert not temporary(file).exists()
+
+
 def test_what_a_killed_writer_has_left_is_not_mixed_with_what_is_written(file: Path) -> None:
     temporary(file).write_bytes(b"longer than what comes")
     write_file(file, b"short")

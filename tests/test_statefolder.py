@@ -182,6 +182,20 @@ def test_the_home_folder_is_never_guessed(root: Path, monkeypatch: pytest.Monkey
     assert find_root(root / "notes") == root / "notes"
 
 
+def test_a_user_without_a_home_has_projects_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", raising(RuntimeError("Could not determine home directory.")))
+    (root / ".basic-memory").mkdir()
+    (root / ".basic-memory" / "index").touch()
+    assert find_root(root / "sub") == root
+
+
+def test_a_state_folder_above_that_may_not_be_looked_at_is_not_ours(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_file", raising(PermissionError(13, "Permission denied")))
+    assert find_root(root) == root
+
+
 def test_the_root_folder_of_the_system_is_never_guessed() -> None:
     with pytest.raises(StateFolderError, match="-C /"):
         find_root(Path("/"))

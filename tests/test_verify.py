@@ -347,6 +347,13 @@ def test_what_verify_cannot_read_is_passed_over(vault: Vault, monkeypatch: pytes
     assert reader.unread == {b"one.md", b"Two.md", b"sub"}
 
 
+def test_json_that_is_nested_without_end_is_told(vault: Vault) -> None:
+    vault.execute(f"UPDATE entity SET metadata = '{'[' * 100_000}'")
+    assert not vault.project.verify().ok
+    vault.sync(paranoid=True)
+    assert vault.project.verify().ok
+
+
 def test_a_root_that_went_away_is_not_read(vault: Vault) -> None:
     reader = TreeReader(vault.root / "gone", vault.options)
     assert list(reader.files()) == []

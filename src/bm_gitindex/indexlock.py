@@ -167,7 +167,11 @@ def _link(writer: WriterLock, state: StateFolder, new: os.stat_result, command: 
             raise
         # The next best thing where a file has one name only: the lock file says which inode is ours.
         st = _create(state.index_lock)
-        writer.write_holder(command, **{_INODE_FIELD: str(st.st_ino)})
+        try:
+            writer.write_holder(command, **{_INODE_FIELD: str(st.st_ino)})
+        except OSError:
+            state.index_lock.unlink()
+            raise
         return st
     return new
 

@@ -104,16 +104,19 @@ def checked_root(root: str | os.PathLike[str]) -> Path:
 
 
 def find_root(start: Path) -> Path:
-    """Return the nearest folder from `start` upwards that has an index, or else `start` itself.
+    """Return the nearest folder from `start` upwards that has an index or a configuration, or else `start` itself.
 
     The home folder and `/` are never found in this way, since basic-memory keeps its own state in the home folder.
     Raises StateFolderError where `start` itself is one of them.
     """
-    forbidden = (Path.home(), Path(start.anchor))
+    forbidden = {Path(start.anchor)}
+    with suppress(RuntimeError):  # nobody's home: a user that the system does not know
+        forbidden.add(Path.home())
     for folder in (start, *start.parents):
         state = folder / FOLDER_NAME
-        if folder not in forbidden and ((state / "index").is_file() or (state / CONFIG_NAME).is_file()):
-            return folder
+        with suppress(PermissionError):  # what may not be looked at is not ours
+            if folder not in forbidden and ((state / "index").is_file() or (state / CONFIG_NAME).is_file()):
+                return folder
     if start in forbidden:
         raise StateFolderError(f"{start} is not taken for a project unless it is named: bm-gitindex -C {start} ...")
     return start
@@ -182,9 +185,14 @@ def remove_leftover(path: Path) -> None:
     Raises OSError.
     """
     temporary = _temporary(path)
+    _remove_what_is_no_file(temporary)
     try:
         fd = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        return
+    except PermissionError:
+        # A kill leaves it so under a umask that takes away everything; whoever is at work has opened it by now.
+        temporary.unlink(missing_ok=True)
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -120,7 +120,9 @@ class WriterLock:
         os.pwrite(self._fd, _padded(fields, command), 0)
 
     def _holder(self) -> str:
-        fields = self.fields()
+        fields: dict[str, str] = {}
+        with suppress(OSError):
+            fields = self.fields()
         if "pid" not in fields:
             return "another process"
         return (
@@ -154,11 +156,18 @@ def write_errors_named(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> int:
     """Return a descriptor of the lock file, made if need be. Raises OSError for anything but a file in its place."""
     fd = os.open(path, _OPEN_LOCK, _FILE_MODE)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    try:
+        _require_file(fd)
+        restrict(fd)
+    except OSError:
         os.close(fd)
-        raise OSError(errno.EINVAL, "not a file")
-    restrict(fd)
+        raise
     return fd
+
+
+def _require_file(fd: int) -> None:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(errno.EINVAL, "not a file")
 
 
 def _taken(state: StateFolder, deadline: float) -> WriterLock:
@@ -175,7 +184,7 @@ def _taken(state: StateFolder, deadline: float) -> WriterLock:
         # The one that was waited for is gone: whoever has the one in its place does not know of it.
         lock.release()
         if time.monotonic() >= deadline:
-            raise StateWriteError(f"{state.lock} was deleted or replaced while it was waited for; sync once more")
+            raise LockHeldError(f"{state.lock} was deleted or replaced while it was waited for; sync once more")
         time.sleep(RETRY_S)
         state.ensure()
 

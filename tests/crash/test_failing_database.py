@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bm_gitindex.entities.tie import is_whole
-from bm_gitindex.errors import DatabaseDamagedError, StateFolderError
+from bm_gitindex.errors import DatabaseDamagedError, LockHeldError, StateFolderError
 from bm_gitindex.syncing import findings
 from bm_gitindex.syncing.storing import Storing
 from support.faults import deny_file
@@ -172,3 +173,12 @@ def test_a_note_that_is_gone_is_not_kept_for_a_new_one_of_another_size(
     vault.write("other.md", "of another size than all others\n")
     deny_file(monkeypatch, b"other.md")
     assert vault.sync().deleted == 1
+
+
+def test_a_database_that_another_program_has_locked_is_not_called_damaged(vault: Vault) -> None:
+    with closing(sqlite3.connect(vault.database_path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LockHeldError):
+            is_whole(vault.database_path)
+    assert is_whole(vault.database_path)

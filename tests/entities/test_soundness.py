@@ -37,6 +37,7 @@ NONSENSE = [
     "UPDATE entity SET title = x'00' WHERE id = 1",
     "UPDATE entity SET title = CAST(x'ff' AS TEXT) WHERE id = 1",
     "UPDATE entity SET tags = '[' WHERE id = 1",
+    f"UPDATE entity SET metadata = '{'[' * 100_000}' WHERE id = 1",
     "UPDATE entity SET created_at = 'yesterday' WHERE id = 1",
     "UPDATE entity SET kind = 'thing' WHERE id = 1",
     "UPDATE entity SET size_bytes = 'many' WHERE id = 1",

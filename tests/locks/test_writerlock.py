@@ -23,7 +23,7 @@ from bm_gitindex.index.codec import encode
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.statefolder import StateFolder
-from bm_gitindex.writerlock import hold_writer_lock
+from bm_gitindex.writerlock import WriterLock, hold_writer_lock
 from support import faults
 from support.values import entry
 
@@ -272,7 +272,7 @@ def test_a_lock_that_never_stays_is_not_waited_for_without_end(
         project.state.lock.unlink(missing_ok=True)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(StateWriteError, match="deleted or replaced"):
+    with pytest.raises(LockHeldError, match="deleted or replaced"):
         acquire(project)
 
 
@@ -345,6 +345,40 @@ def test_without_hard_links_a_killed_holder_leaves_no_obstacle(project: Project)
     assert project.state.index_lock.stat().st_nlink == 1
     acquire(project)
     assert names(project) == {"lock", ".gitignore"}
+
+
+def test_without_hard_links_a_failing_disk_leaves_no_lock(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", faults.raising(OSError(errno.EOPNOTSUPP, "no hard links")))
+    real = WriterLock.write_holder
+
+    def failing(lock: WriterLock, command: str, **more: str) -> None:
+        if more:
+            raise OSError(errno.EIO, "Input/output error")
+        real(lock, command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WriterLock, "write_holder", failing)
+        with pytest.raises(StateWriteError, match="Input/output"):
+            acquire(project)
+    assert "index.lock" not in names(project)
+    acquire(project)
+
+
+def test_a_lock_that_cannot_be_made_private_leaves_no_descriptor(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(os.listdir("/dev/fd"))
+    monkeypatch.setattr(writerlock, "restrict", faults.raising(OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(StateWriteError):
+        acquire(project)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_holder_that_cannot_be_read_is_another_process(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with holder(project):
+        monkeypatch.setattr(WriterLock, "fields", faults.raising(OSError(errno.EIO, "Input/output error")))
+        with pytest.raises(LockHeldError, match="another process"):
+            acquire(project)
 
 
 def test_without_hard_links_gits_lock_is_told_from_ours(

@@ -43,6 +43,7 @@ def base() -> Iterator[Path]:
         yield Path(os.path.realpath(folder))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("machine", MACHINES)
 def test_next_undisturbed_sync_leaves_what_a_first_one_would(machine: type[Project], base: Path) -> None:
     """The state machine itself: rounds of lives, until the steps are done."""

@@ -59,6 +59,7 @@ def enumerated(setting: Setting, depth: int, steps: str = "") -> Findings:
     return Enumeration(chosen, judge_ours(world)).run(world.start(), depth)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("name", SETTINGS)
 def test_no_edit_is_missed_whatever_happens_in_whatever_order(name: str) -> None:
     depth = depth_of(SETTINGS[name])
@@ -228,6 +229,7 @@ DROPPED = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("dropped", DROPPED, ids=[dropped.clause for dropped in DROPPED])
 def test_without_any_one_clause_an_edit_is_missed(monkeypatch: pytest.MonkeyPatch, dropped: Dropped) -> None:
     assert enumerated(dropped.setting, dropped.depth, dropped.steps).misses == {}

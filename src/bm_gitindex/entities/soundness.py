@@ -119,6 +119,6 @@ def _unreadable_value(connection: Connection, table: Table) -> str | None:
         with closing(connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(select(table))) as rows:
             for _ in rows:
                 pass
-    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
         return f"{table} holds a value that cannot be read ({error})"
     return None

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.entities.sqliteerrors import damaged, translated
-from bm_gitindex.errors import SchemaUnsupportedError, StateFolderError, StateWriteError
+from bm_gitindex.errors import LockHeldError, SchemaUnsupportedError, StateFolderError, StateWriteError
 from bm_gitindex.statefolder import check_companions, open_state_file
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _read(database: Path, query: Callable[[sqlite3.Connection], Answer | None]) 
 def is_whole(database: Path) -> bool:
     """Return whether SQLite can find no damage in all of a database file, in one of two attempts.
 
-    The caller holds the project's lock. Raises StateFolderError where the file cannot be read.
+    The caller holds the project's lock. Raises StateFolderError where the file cannot be read, and LockHeldError.
     """
     return any(_passes_check(database) for _ in range(2))
 
@@ -97,8 +97,11 @@ def _passes_check(database: Path) -> bool:
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError as error:
-        if isinstance(translated(error, database), StateWriteError):
+        reported = translated(error, database)
+        if isinstance(reported, StateWriteError):
             raise _unreadable(database, error) from error
+        if isinstance(reported, LockHeldError):
+            raise reported from error
         return False
 
 

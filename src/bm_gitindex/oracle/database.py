@@ -290,5 +290,5 @@ def _parsed(text: Any) -> object:
     """Return the value that JSON text stands for; other text stands for itself, and so equals nothing expected."""
     try:
         return json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return f"no JSON: {text!r}"

@@ -40,7 +40,9 @@ class FailureLog:
     def set_aside(self, path: bytes) -> Skipped | None:
         """Return why a file is not even tried, or None where it is."""
         failure = self._known.get(path)
-        if failure is None or failure.failures <= MOST_FAILURES or self._now - failure.last_failed_at >= WINDOW:
+        if failure is None or failure.failures <= MOST_FAILURES:
+            return None
+        if not timedelta(0) <= self._now - failure.last_failed_at < WINDOW:
             return None
         if self._version(path) != (failure.size_bytes, failure.mtime_ns, failure.ctime_ns):
             return None
