@@ -79,6 +79,16 @@ def test_what_cannot_be_looked_at_is_not_called_damaged(filled: Path, tmp_path: 
         assert find_damage(filled) is None
 
 
+def test_a_database_without_any_table_is_one_that_was_never_filled(tmp_path: Path) -> None:
+    database = tmp_path / "entities.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert database.stat().st_size > 0
+    assert find_damage(database) is None
+    with pytest.raises(OSError, match="Too many"), damage_told(database):
+        raise OSError(24, "Too many open files")
+
+
 def test_looking_changes_nothing(filled: Path) -> None:
     before = contents(filled.parent)
     find_damage(filled)

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Integer, create_engine, func, literal, select
+from sqlalchemy import Boolean, Integer, create_engine, func, inspect, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bm_gitindex.entities.schema import metadata, project
@@ -85,6 +85,8 @@ def _damage(connection: Connection) -> str | None:
     (verdict,) = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalars()
     if verdict != "ok":
         return str(verdict)
+    if not inspect(connection).get_table_names():
+        return None  # the first run ended before it made any
     violation = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if violation is not None:
         return f"a row of {violation[0]} points to a row that does not exist"
