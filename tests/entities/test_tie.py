@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex.entities.store import EntityStore, open_store
-from bm_gitindex.entities.tie import SCHEMA_HEAD, read_project_state
+from bm_gitindex.entities.tie import SCHEMA_HEAD, read_file_count, read_project_state
 from bm_gitindex.errors import DatabaseDamagedError, SchemaUnsupportedError, StateFolderError
 from entities.builders import contents, note, rows, state, sync_run
 from support.faults import raising
@@ -259,3 +259,13 @@ async def test_interrupted_sync_leaves_the_tie_open(database: Path) -> None:
 def _execute(database: Path, statement: str) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute(statement)
+
+
+async def test_how_many_files_are_known_is_told_before_there_are_any(database: Path) -> None:
+    assert read_file_count(database) == 0
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert read_file_count(database) == 0
+    async with open_store(database) as store:
+        await store.put([note("a.md"), note("b.md")])
+    assert read_file_count(database) == 2
