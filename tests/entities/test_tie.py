@@ -261,11 +261,12 @@ def _execute(database: Path, statement: str) -> None:
         connection.execute(statement)
 
 
-async def test_how_many_files_are_known_is_told_before_there_are_any(database: Path) -> None:
-    assert read_file_count(database) == 0
-    with closing(sqlite3.connect(database)) as connection:
+async def test_how_many_files_are_known_is_told_before_there_are_any(database: Path, tmp_path: Path) -> None:
+    never_filled = tmp_path / "new.db"
+    assert read_file_count(never_filled) == 0
+    with closing(sqlite3.connect(never_filled)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
-    assert read_file_count(database) == 0
+    assert read_file_count(never_filled) == 0
     async with open_store(database) as store:
         await store.put([note("a.md"), note("b.md")])
     assert read_file_count(database) == 2
