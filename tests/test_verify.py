@@ -693,6 +693,8 @@ WRONG_CONTENT = [
     ("UPDATE observation SET category = 'opinion' WHERE position = 0", "observations"),
     ("UPDATE observation SET content = 'x' WHERE position = 0", "observations"),
     ("UPDATE observation SET tags = '[]' WHERE position = 0", "observations"),
+    ("DELETE FROM entity_tag", "tags"),
+    ("UPDATE entity_tag SET tag = 'other'", "tags"),
     ("UPDATE observation SET context = NULL WHERE position = 0", "observations"),
     ("UPDATE observation SET position = 9 WHERE position = 1", "observations"),
     ("DELETE FROM observation WHERE position = 1", "observations"),
@@ -887,7 +889,7 @@ def test_a_schema_of_a_newer_release(vault: Vault) -> None:
 
 
 def test_a_schema_of_an_older_release(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oracle_database, "SCHEMA_HEAD", "0002")
+    monkeypatch.setattr(oracle_database, "SCHEMA_HEAD", "0003")
     assert kinds(vault) == {(b"", "tie")}
 
 

@@ -4,7 +4,8 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from bm_gitindex.entities.migrations import SCRIPT_LOCATION
+from bm_gitindex.entities.migrations import SCRIPT_LOCATION, downgrade_to, upgrade_to, upgrade_to_head
 from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.store import open_store
 from bm_gitindex.entities.tie import SCHEMA_HEAD, SCHEMA_REVISIONS
@@ -21,9 +22,29 @@ from bm_gitindex.errors import SchemaUnsupportedError
 from entities.builders import contents, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
 DEFINITIONS = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY name"
+
+OLD_DATA = """
+    INSERT INTO project VALUES (1, 'local', 1, NULL, '2-abc', 2, 0);
+    INSERT INTO entity VALUES (9, 1, 'gone.md', 'note', '', hex(zeroblob(20)), 0, 0, 'gone', 1, 'note',
+        NULL, NULL, '2020-01-01 00:00:00.000000', '2020-01-01 00:00:00.000000', 0, '[]', '{}', '[]', '');
+    DELETE FROM entity;
+    INSERT INTO entity SELECT 1, 1, 'a.md', 'note', 'text/markdown', hex(zeroblob(20)), 0, 0, 'a', 1, 'note',
+        'a', 'a', '2020-01-01 00:00:00.000000', '2020-01-01 00:00:00.000000', 0, '["a", "b c", ""]', '{}', '[]', '';
+    INSERT INTO entity SELECT 7, 1, 'b.md', 'note', 'text/markdown', hex(zeroblob(20)), 0, 0, 'b', 1, 'note',
+        'b', 'b', '2020-01-01 00:00:00.000000', '2020-01-01 00:00:00.000000', 0, '[]', '{}', '[]', '';
+    INSERT INTO observation VALUES (1, 1, 0, 'note', 'x', '["a", "é"]', NULL);
+    INSERT INTO observation VALUES (2, 7, 0, 'note', 'y', '["a"]', NULL);
+    INSERT INTO relation VALUES (1, 1, 1, 0, 'links_to', 'b', 'b', 'b', 'b', 7, 0, NULL);
+    INSERT INTO file_failure VALUES (1, 1, 'c.md', 'e', 1, '2020-01-01 00:00:00.000000',
+        '2020-01-01 00:00:00.000000', 0, 0, 0);
+    INSERT INTO sync_run VALUES (1, 1, '2020-01-01 00:00:00.000000', '2020-01-01 00:00:00.000000', 1, '{}');
+"""
 
 
 def test_the_revisions_that_tie_knows_are_those_of_alembic() -> None:
@@ -48,6 +69,34 @@ def test_sqlite_finds_none_either(database: Path, tmp_path: Path) -> None:
     metadata.create_all(engine)
     engine.dispose()
     assert _definitions(database) == _definitions(tmp_path / "tables.db")
+
+
+def test_upgrades_and_downgrades_keep_the_data(tmp_path: Path) -> None:
+    database = tmp_path / "old.db"
+    _migrate(database, lambda connection: upgrade_to(connection, "0001"))
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.executescript(OLD_DATA)
+    old = _everything(database)
+    _migrate(database, upgrade_to_head)
+    external_ids = [row[0] for row in rows(database, "SELECT external_id FROM entity ORDER BY id")]
+    assert [len(str(UUID(external_id))) for external_id in external_ids] == [36, 36]
+    assert len(set(external_ids)) == 2
+    assert rows(database, "SELECT entity_id, tag FROM entity_tag ORDER BY entity_id, tag") == [
+        (1, "a"),
+        (1, "b c"),
+        (1, "é"),
+        (7, "a"),
+    ]
+    assert rows(database, "SELECT seq FROM sqlite_sequence WHERE name = 'entity'") == [(9,)]
+    _migrate(database, lambda connection: downgrade_to(connection, "0001"))
+    assert _everything(database) == old
+    _migrate(database, upgrade_to_head)
+    assert len(rows(database, "SELECT * FROM entity_tag")) == 4
+    _migrate(database, lambda connection: downgrade_to(connection, "base"))
+    assert [name for (name,) in rows(database, "SELECT name FROM sqlite_master WHERE type = 'table'")] == [
+        "alembic_version",
+        "sqlite_sequence",
+    ]
 
 
 async def test_newer_schema_is_refused_and_left_alone(database: Path) -> None:
@@ -104,9 +153,36 @@ asyncio.run(main())
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def _definitions(database: Path) -> dict[str, str | None]:
-    """Each definition without its line breaks, and with its parts in one order."""
-    return {
-        name: sql and " ".join(sorted(part.strip() for part in sql.split("\n")))
-        for name, sql in rows(database, DEFINITIONS)
-    }
+def _migrate(database: Path, migration: Callable[[Connection], None]) -> None:
+    """Run a migration in one transaction, with foreign keys enforced, as the program does."""
+    engine = create_engine(f"sqlite:///{database}", connect_args={"isolation_level": None})
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        migration(connection)
+        connection.exec_driver_sql("COMMIT")
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    engine.dispose()
+
+
+def _everything(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+    tables = rows(database, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+    return {name: rows(database, f"SELECT * FROM {name} ORDER BY 1") for (name,) in tables}
+
+
+def _definitions(database: Path) -> dict[str, list[str] | None]:
+    """Each definition as its parts in one order, whatever the line breaks: a column added later stands last."""
+    return {name: sql and _parts(sql) for name, sql in rows(database, DEFINITIONS)}
+
+
+def _parts(sql: str) -> list[str]:
+    """What stands between the commas of the outermost parentheses, with what stands before and after those."""
+    depth = 0
+    parts = [""]
+    for character in sql:
+        depth += (character == "(") - (character == ")")
+        if (character == "," and depth == 1) or (character in "()" and depth == (character == "(")):
+            parts.append("")
+        else:
+            parts[-1] += character
+    return sorted(" ".join(part.split()) for part in parts)

@@ -35,6 +35,8 @@ NONSENSE = [
     "UPDATE entity SET blob_id = 'no id' WHERE id = 1",
     "UPDATE entity SET blob_id = 'zz' || substr(blob_id, 3) WHERE id = 1",
     "UPDATE entity SET title = x'00' WHERE id = 1",
+    "UPDATE entity SET external_id = x'00' WHERE id = 1",
+    "UPDATE entity SET sketch = 'text' WHERE id = 1",
     "UPDATE entity SET title = CAST(x'ff' AS TEXT) WHERE id = 1",
     "UPDATE entity SET tags = '[' WHERE id = 1",
     f"UPDATE entity SET metadata = '{'[' * 100_000}' WHERE id = 1",
@@ -44,7 +46,7 @@ NONSENSE = [
     "UPDATE entity SET project_id = 7 WHERE id = 1",
     "UPDATE observation SET entity_id = 7",
     "UPDATE relation SET to_id = 7",
-    "INSERT INTO project SELECT 7, 'other', 1, NULL, '', 0, 0 FROM project",
+    "INSERT INTO project SELECT 7, 'other', 1, NULL, '', 0, 0, NULL, NULL FROM project",
     "DROP TABLE observation",
     "ALTER TABLE entity DROP COLUMN content_type",
 ]

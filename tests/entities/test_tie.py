@@ -112,8 +112,8 @@ def test_what_sqlite_cannot_make_sense_of_is_damage(database: Path, monkeypatch:
 
 
 def test_older_schema_says_nothing(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_HEAD", "0002")
-    monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_REVISIONS", (SCHEMA_HEAD, "0002"))
+    monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_HEAD", "0003")
+    monkeypatch.setattr("bm_gitindex.entities.tie.SCHEMA_REVISIONS", (SCHEMA_HEAD, "0003"))
     assert read_project_state(database) is None
 
 

@@ -113,9 +113,11 @@ class Vault:
                               aim.file_path
                        FROM relation JOIN entity AS source ON source.id = from_id
                        LEFT JOIN entity AS aim ON aim.id = to_id ORDER BY source.file_path, relation.position"""
+        tags = "SELECT file_path, tag FROM entity_tag JOIN entity ON entity.id = entity_id ORDER BY file_path, tag"
         index = self.index
         return {
             "entities": self.rows(query),
+            "tags": self.rows(tags),
             "observations": self.rows(observations),
             "relations": self.rows(relations),
             "index": [(path, index[path].blob_id, index[path].tracking) for path in index],

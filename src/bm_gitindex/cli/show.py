@@ -56,6 +56,7 @@ def _path_in(project: Project, arguments: argparse.Namespace) -> bytes:
 def _as_json(entity: Entity) -> dict[str, object]:
     return {
         "id": entity.id,
+        "external_id": entity.external_id,
         "title": entity.title,
         "type": entity.type,
         "permalink": entity.permalink,

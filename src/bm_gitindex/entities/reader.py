@@ -95,6 +95,7 @@ async def _project_id(connection: AsyncConnection) -> int:
 async def _entity(connection: AsyncConnection, row: Row[Any]) -> Entity:
     return Entity(
         id=row.id,
+        external_id=row.external_id,
         title=row.title,
         type=row.type,
         permalink=row.permalink,
@@ -117,7 +118,7 @@ async def _entity(connection: AsyncConnection, row: Row[Any]) -> Entity:
 
 def _is_of_right_types(found: Entity) -> bool:
     """Return whether every column holds a value of its own type: SQLite lets any hold any, and damage makes it so."""
-    texts = [found.title, found.type, found.content_type, *found.tags, *found.warnings]
+    texts = [found.external_id, found.title, found.type, found.content_type, *found.tags, *found.warnings]
     optional = [found.permalink]
     for item in found.observations:
         texts += [item.category, item.content, *item.tags]

@@ -163,6 +163,8 @@ class Entity:
     """One entity with its observations and relations, in and out."""
 
     id: int
+    external_id: str
+    """A UUID: the same in every database that the entity was taken over into."""
     title: str
     type: str
     permalink: str | None

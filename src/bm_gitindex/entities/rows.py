@@ -137,6 +137,13 @@ def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[Row]:
         }
 
 
+def tag_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
+    """Yield a row for each tag of a note and of its observations, once; the empty one, of a lone `#`, is none."""
+    tags = {*note.tags, *(tag for observation in note.observations for tag in observation.tags)}
+    for tag in sorted(tags - {""}):
+        yield {"project_id": project_id, "entity_id": entity_id, "tag": tag}
+
+
 def relation_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
     """Yield a row for each relation of a note; what it resolves to is not decided yet."""
     for position, relation in enumerate(note.relations):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 _INT64_MAX = 2**63 - 1
 _SHA1_HEX_DIGITS = 40
+_UUID_CHARACTERS = 36
+NIL_UUID = "00000000-0000-0000-0000-000000000000"
+"""What no entity has. SQLite adds a column that must not be null only with a default, to tables that have rows."""
 
 
 NameText = Text().with_variant(Text(collation="C"), "postgresql")
@@ -146,9 +150,12 @@ project = Table(
     Column("parsed_by", Text, nullable=False),
     Column("entries_at_full_sync", Integer, nullable=False),
     Column("deleted_since_full_sync", Integer, nullable=False),
+    Column("root", PathText),
+    Column("machine", Text),
     CheckConstraint("length(index_trailer) = 40", name="index_trailer_length"),
 )
-"""One row a project; it ties these entities to the index of whose files they tell."""
+"""One row a project; it ties these entities to the index of whose files they tell. `root` and `machine` say where that
+is, in a database that several projects share."""
 
 entity = Table(
     "entity",
@@ -173,15 +180,39 @@ entity = Table(
     Column("metadata", JSON, nullable=False),
     Column("warnings", JSON, nullable=False),
     Column("parsed_by", Text, nullable=False),
+    Column(
+        "external_id",
+        String(_UUID_CHARACTERS),
+        CheckConstraint("length(external_id) = 36", name="external_id_length"),
+        nullable=False,
+        server_default=NIL_UUID,
+    ),
+    Column("sketch", LargeBinary),
     UniqueConstraint("project_id", "file_path"),
     UniqueConstraint("project_id", "permalink"),
     Index(None, "project_id", "title"),
     Index(None, "project_id", "alias_key"),
+    Index(None, "project_id", "type"),
+    Index(None, "project_id", "updated_at"),
+    Index(None, "project_id", "external_id", unique=True),
     CheckConstraint("length(blob_id) = 40", name="blob_id_length"),
     CheckConstraint("size_bytes >= 0", name="size_bytes_range"),
     sqlite_autoincrement=True,
 )
-"""One row a file. An id is never given twice, so that an id kept elsewhere cannot come to mean another file."""
+"""One row a file. An id is never given twice, so that an id kept elsewhere cannot come to mean another file.
+`external_id` is a UUID, the same in every database that the entity is taken over into; `sketch` tells how much of a
+note's text another note shares."""
+
+entity_tag = Table(
+    "entity_tag",
+    metadata,
+    Column("entity_id", RowId, ForeignKey("entity.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", NameText, primary_key=True),
+    _project_id(),
+    Index(None, "project_id", "tag"),
+    sqlite_with_rowid=False,
+)
+"""One row for each tag that an entity has, in its front matter or on one of its observations."""
 
 observation = Table(
     "observation",

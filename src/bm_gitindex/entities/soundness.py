@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Boolean, Integer, create_engine, func, inspect, literal, select
+from sqlalchemy import Boolean, Integer, LargeBinary, create_engine, func, inspect, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bm_gitindex.entities.schema import metadata, project
@@ -112,6 +112,8 @@ def _wrong_type(connection: Connection, table: Table) -> str | None:
 
 def _stored_as(column_type: TypeEngine[object]) -> str:
     own: object = getattr(column_type, "impl_instance", column_type)
+    if isinstance(own, LargeBinary):
+        return "blob"
     return "integer" if isinstance(own, Integer | Boolean) else "text"
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-SCHEMA_REVISIONS = ("0001",)
+SCHEMA_REVISIONS = ("0001", "0002")
 """Every revision of the schema that this release can read or migrate, oldest first."""
 SCHEMA_HEAD = SCHEMA_REVISIONS[-1]
 """The revision that this release writes."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from sqlalchemy import bindparam, delete, insert, update
 
 from bm_gitindex.entities.chunks import INSERT_CHUNK, QUERY_CHUNK, chunks
 from bm_gitindex.entities.links import changed_keys, mark_pending
 from bm_gitindex.entities.permalinks import Claim, assign_permalinks
-from bm_gitindex.entities.rows import Names, Row, StoredEntity, entity_columns, observation_rows, relation_rows
-from bm_gitindex.entities.schema import entity, observation, relation
+from bm_gitindex.entities.rows import (
+    Names,
+    Row,
+    StoredEntity,
+    entity_columns,
+    observation_rows,
+    relation_rows,
+    tag_rows,
+)
+from bm_gitindex.entities.schema import entity, entity_tag, observation, relation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +87,7 @@ def _claim(upsert: Upsert, stored: StoredEntity | None) -> Claim:
 
 
 async def _update_entities(connection: AsyncConnection, changes: Sequence[_Change]) -> dict[bytes, int]:
-    """Write the rows that exist, without their observations and relations; return their ids."""
+    """Write the rows that exist, without their observations, relations and tags; return their ids."""
     id_by_path = {change.path: change.stored.id for change in changes if change.stored}
     rows = [{"row_id": change.stored.id, **change.columns} for change in changes if change.stored]
     if rows:
@@ -86,6 +95,7 @@ async def _update_entities(connection: AsyncConnection, changes: Sequence[_Chang
     for ids in chunks(id_by_path.values(), QUERY_CHUNK):
         await connection.execute(delete(observation).where(observation.c.entity_id.in_(ids)))
         await connection.execute(delete(relation).where(relation.c.from_id.in_(ids)))
+        await connection.execute(delete(entity_tag).where(entity_tag.c.entity_id.in_(ids)))
     return id_by_path
 
 
@@ -93,7 +103,11 @@ async def _insert_entities(
     connection: AsyncConnection, project_id: int, changes: Sequence[_Change]
 ) -> dict[bytes, int]:
     """Write the rows that are new; return their ids."""
-    rows = [{"project_id": project_id, **change.columns} for change in changes if not change.stored]
+    rows = [
+        {"project_id": project_id, "external_id": str(uuid4()), **change.columns}
+        for change in changes
+        if not change.stored
+    ]
     id_by_path: dict[bytes, int] = {}
     for chunk in chunks(rows, INSERT_CHUNK):
         inserted = await connection.execute(insert(entity).returning(entity.c.file_path, entity.c.id), chunk)
@@ -110,8 +124,10 @@ async def _insert_content(
     notes = [(id_by_path[change.path], change.upsert.note) for change in changes if change.upsert.note]
     observations = (row for entity_id, note in notes for row in observation_rows(entity_id, note))
     relations = (row for entity_id, note in notes for row in relation_rows(project_id, entity_id, note))
+    tags = (row for entity_id, note in notes for row in tag_rows(project_id, entity_id, note))
     await _insert_all(connection, observation, observations)
     await _insert_all(connection, relation, relations)
+    await _insert_all(connection, entity_tag, tags)
 
 
 async def _insert_all(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> None:

@@ -64,7 +64,7 @@ def _of_unparsed(found: FoundFile, entity: EntityRow, content: ContentRow) -> It
 
 def _without_content(entity: EntityRow, content: ContentRow) -> Iterator[tuple[str, str]]:
     yield from _difference("permalink", entity.permalink, None)
-    yield from _difference("tags", content.tags, [])
+    yield from _difference("tags", (content.tags, content.all_tags), ([], set()))
     yield from _difference("metadata", content.metadata, {})
     yield from _difference("observations", content.observations, [])
     yield from _difference("relations", content.relations, [])
@@ -76,6 +76,7 @@ def _of_note(found: FoundFile, note: ParsedNote, entity: EntityRow, content: Con
     yield from _difference("type", content.type, note.type)
     yield from _difference("content-type", content.content_type, "text/markdown")
     yield from _difference("tags", content.tags, list(note.tags))
+    yield from _difference("tags", content.all_tags, _all_tags(note))
     yield from _difference("metadata", _canonical(content.metadata), _canonical(dict(note.metadata)))
     yield from _difference("warnings", content.warnings, list(note.warnings))
     yield from _permalink_difference(note.permalink, entity.permalink)
@@ -88,6 +89,13 @@ def _permalink_difference(stated: str | None, stored: str | None) -> Iterator[tu
     # that was moved keeps its own.
     if stored is None:
         yield "permalink", shown_difference(stored, "a permalink" if stated is None else stated)
+
+
+def _all_tags(note: ParsedNote) -> set[object]:
+    tags: set[object] = set(note.tags)
+    for fact in note.observations:
+        tags.update(fact.tags)
+    return tags - {""}
 
 
 def _observations(note: ParsedNote) -> list[tuple[object, ...]]:

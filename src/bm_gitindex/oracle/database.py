@@ -46,6 +46,14 @@ _FORBIDDEN = {
     "relations into another project": """
         SELECT count(*) FROM relation JOIN entity ON entity.id = to_id
         WHERE relation.project_id IS NOT entity.project_id""",
+    "tags without an entity": "SELECT count(*) FROM entity_tag WHERE entity_id NOT IN (SELECT id FROM entity)",
+    "tags of another project than their entity": """
+        SELECT count(*) FROM entity_tag JOIN entity ON entity.id = entity_id
+        WHERE entity_tag.project_id IS NOT entity.project_id""",
+    "entities that share their external id": "SELECT count(*) - count(DISTINCT external_id) FROM entity",
+    "entities whose external id is no UUID": """
+        SELECT count(*) FROM entity WHERE typeof(external_id) <> 'text' OR length(external_id) <> 36
+        OR external_id = '00000000-0000-0000-0000-000000000000'""",
     "projects with a value of a wrong type": """
         SELECT count(*) FROM project WHERE typeof(tie_closed) <> 'integer'
         OR typeof(entries_at_full_sync) <> 'integer' OR typeof(deleted_since_full_sync) <> 'integer'""",
@@ -105,6 +113,8 @@ class ContentRow(NamedTuple):
     content_type: str
     title_from_path: int
     tags: object
+    all_tags: set[object]
+    """Those that entities are found by: its own, and those of its observations."""
     metadata: object
     warnings: object
     observations: list[tuple[object, ...]]
@@ -188,7 +198,9 @@ class Database:
         query = """SELECT position, type, target, target_name, target_key, target_alias, context
                    FROM relation WHERE from_id = ? ORDER BY position"""
         relations = self._connection.execute(query, (entity_id,)).fetchall()
-        values = (_parsed(tags), _parsed(metadata), _parsed(warnings))
+        query = "SELECT tag FROM entity_tag WHERE entity_id = ?"
+        all_tags = {tag for (tag,) in self._connection.execute(query, (entity_id,))}
+        values = (_parsed(tags), all_tags, _parsed(metadata), _parsed(warnings))
         return ContentRow(own_type, content_type, title_from_path, *values, observations, relations)
 
     def links(self) -> Iterator[LinkRow]:

@@ -27,6 +27,12 @@ def upgrade() -> None:
     _create_sync_run()
 
 
+def downgrade() -> None:
+    """Drop all tables, those first that refer to others."""
+    for table in ("sync_run", "file_failure", "relation", "observation", "entity", "project"):
+        op.drop_table(table)
+
+
 def _id(name: str, *, nullable: bool = False) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=nullable)
 
