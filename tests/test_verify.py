@@ -694,7 +694,7 @@ WRONG_CONTENT = [
     ("UPDATE observation SET content = 'x' WHERE position = 0", "observations"),
     ("UPDATE observation SET tags = '[]' WHERE position = 0", "observations"),
     ("DELETE FROM entity_tag", "tags"),
-    ("UPDATE entity_tag SET tag = 'other'", "tags"),
+    ("UPDATE entity_tag SET tag = tag || 's'", "tags"),
     ("UPDATE observation SET context = NULL WHERE position = 0", "observations"),
     ("UPDATE observation SET position = 9 WHERE position = 1", "observations"),
     ("DELETE FROM observation WHERE position = 1", "observations"),
