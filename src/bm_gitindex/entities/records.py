@@ -40,6 +40,8 @@ class Upsert:
     """Problems found outside the parser, such as a note too large to be parsed."""
     parsed_by: str = ""
     """Which parser, under which options, made this of the file (`notes.shape`)."""
+    sketch: bytes | None = None
+    """By which the note is recognised when it is found elsewhere and has changed (`notes.sketch`)."""
 
     @property
     def all_warnings(self) -> tuple[str, ...]:

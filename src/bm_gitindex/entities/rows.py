@@ -106,6 +106,7 @@ def entity_columns(upsert: Upsert, permalink: str | None, stored: StoredEntity |
         "metadata": dict(note.metadata) if note else {},
         "warnings": [*(note.warnings if note else ()), *upsert.warnings],
         "parsed_by": upsert.parsed_by,
+        "sketch": upsert.sketch,
     }
 
 

@@ -153,6 +153,23 @@ class EntityStore:
             rows = await self._rows_at(connection, _KNOWN_COLUMNS, paths)
         return {row.file_path: _known_file(row) for row in rows}
 
+    async def holders(self, permalinks: Iterable[str]) -> dict[str, bytes]:
+        """Return the path of the entity that has each of these permalinks; one that nobody has is left out."""
+        found: dict[str, bytes] = {}
+        for chunk in chunks(set(permalinks), QUERY_CHUNK):
+            query = select(entity.c.permalink, entity.c.file_path).where(
+                entity.c.project_id == self._project_id, entity.c.permalink.in_(chunk)
+            )
+            async with self._database.transaction() as connection:
+                found.update((permalink, path) for permalink, path in await connection.execute(query))
+        return found
+
+    async def sketches(self, paths: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the sketches of the notes at these paths; a path without one is left out."""
+        async with self._database.transaction() as connection:
+            rows = await self._rows_at(connection, (entity.c.file_path, entity.c.sketch), paths)
+        return {row.file_path: row.sketch for row in rows if row.sketch is not None}
+
     async def remove(self, deletes: Sequence[Delete]) -> None:
         """Delete the rows of these paths; one without a row is gone already."""
         async with self._database.transaction() as connection:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.notes.links import link_key
 from bm_gitindex.notes.parser import parse_note
 from bm_gitindex.notes.permalink import title_from_path
+from bm_gitindex.notes.sketch import sketch
 from bm_gitindex.oracle.links import alias_of, name_of
 from bm_gitindex.rules import Kind
 
@@ -33,6 +34,7 @@ def differences(
         yield from _of_unparsed(found, entity, content)
     else:
         yield from _of_note(found, parse_note(found.data, bounds), entity, content)
+        yield from _difference("sketch", content.sketch, sketch(found.data))
     expected = None if entity.permalink is None else alias_of(entity.permalink)
     yield from _difference("permalink", entity.alias_key, expected)
 
@@ -66,6 +68,7 @@ def _without_content(entity: EntityRow, content: ContentRow) -> Iterator[tuple[s
     yield from _difference("permalink", entity.permalink, None)
     yield from _difference("tags", (content.tags, content.all_tags), ([], set()))
     yield from _difference("metadata", content.metadata, {})
+    yield from _difference("sketch", content.sketch, None)
     yield from _difference("observations", content.observations, [])
     yield from _difference("relations", content.relations, [])
 

@@ -117,6 +117,7 @@ class ContentRow(NamedTuple):
     """Those that entities are found by: its own, and those of its observations."""
     metadata: object
     warnings: object
+    sketch: object
     observations: list[tuple[object, ...]]
     """Position, category, content, tags, context."""
     relations: list[tuple[object, ...]]
@@ -185,9 +186,10 @@ class Database:
 
     def content(self, entity_id: int) -> ContentRow:
         """Return the rest of an entity that exists."""
-        query = "SELECT type, content_type, title_from_path, tags, metadata, warnings FROM entity WHERE id = ?"
+        query = """SELECT type, content_type, title_from_path, tags, metadata, warnings, sketch
+                   FROM entity WHERE id = ?"""
         row = self._connection.execute(query, (entity_id,)).fetchone()
-        own_type, content_type, title_from_path, tags, metadata, warnings = row
+        own_type, content_type, title_from_path, tags, metadata, warnings, sketch = row
         query = (
             "SELECT position, category, content, tags, context FROM observation WHERE entity_id = ? ORDER BY position"
         )
@@ -200,7 +202,7 @@ class Database:
         relations = self._connection.execute(query, (entity_id,)).fetchall()
         query = "SELECT tag FROM entity_tag WHERE entity_id = ?"
         all_tags = {tag for (tag,) in self._connection.execute(query, (entity_id,))}
-        values = (_parsed(tags), all_tags, _parsed(metadata), _parsed(warnings))
+        values = (_parsed(tags), all_tags, _parsed(metadata), _parsed(warnings), sketch)
         return ContentRow(own_type, content_type, title_from_path, *values, observations, relations)
 
     def links(self) -> Iterator[LinkRow]:

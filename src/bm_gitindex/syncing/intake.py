@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.notes.shape import parsed_by
+from bm_gitindex.notes.sketch import sketch
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_note
 
@@ -144,7 +145,7 @@ class Intake:
             limit = self._bounds.note_max_bytes
             warning = f"larger than note_max_bytes ({limit}): hashed, but not parsed"
             return Upsert(record, None, (warning,), self._parsed_by)
-        return Upsert(record, self._parse(reading.data), parsed_by=self._parsed_by)
+        return Upsert(record, self._parse(reading.data), parsed_by=self._parsed_by, sketch=sketch(reading.data))
 
     def _parse(self, data: bytes) -> ParsedNote:
         # Imported here: YAML and Markdown cost 50 ms that a run without a changed note does not pay.

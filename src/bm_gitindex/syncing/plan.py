@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _NEVER_SEEN = StatData(0, 0, 0, 0, 0, 0, MODE_REGULAR, 0, 0, 0)
 
 
+def unseen_entry(path: bytes, blob_id: bytes, tracking: Tracking) -> Entry:
+    """Return an entry that is equal to no file, whatever the file: it remembers a content alone."""
+    return Entry.of(path, _NEVER_SEEN, blob_id, tracking)
+
+
 class Known(NamedTuple):
     """What the database holds for a path, as far as it decides what has to be stored."""
 
@@ -138,7 +143,7 @@ class ReconcilePlanner:
         Its stat is all zero and not that of the old entry, which may be newer than the row, and would pass for its.
         """
         row = self._rows.get(path)
-        return None if row is None else Entry.of(path, _NEVER_SEEN, row.blob_id, row.kind.tracking)
+        return None if row is None else unseen_entry(path, row.blob_id, row.kind.tracking)
 
     def task_after_rename(self, path: bytes, old_path: bytes, kind: Kind) -> Task | None:
         """Return what has to be read of a renamed file: nothing, unless it has to be parsed anew."""

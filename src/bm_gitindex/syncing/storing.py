@@ -18,8 +18,9 @@ from bm_gitindex.renames import RenameFinder
 from bm_gitindex.rules import Kind
 from bm_gitindex.syncing.cancellation import ended, in_thread
 from bm_gitindex.syncing.failures import FailureLog
-from bm_gitindex.syncing.intake import Intake, file_record
-from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner
+from bm_gitindex.syncing.identity import Identities
+from bm_gitindex.syncing.intake import Batch, Intake, file_record
+from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner, unseen_entry
 from bm_gitindex.syncing.safety import check_deletions, check_root
 from bm_gitindex.worktree.walk import parents
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bm_gitindex.renames import Rename
     from bm_gitindex.rules import Skipped
     from bm_gitindex.syncing.findings import Findings, Run
-    from bm_gitindex.syncing.intake import Batch, Taken
+    from bm_gitindex.syncing.intake import Taken
     from bm_gitindex.syncing.plan import Plan, Task
     from bm_gitindex.syncing.report import SyncReport
 
@@ -60,6 +61,8 @@ class Storing:
         """Renamed files whose rows are not what they should be until they have been read."""
         self._withheld: frozenset[bytes] = frozenset()
         """Lost paths that may be new files which could not be read: they stay known, until one of those can be."""
+        self._identities: Identities | None = None
+        """Where it is not certain yet which row a note belongs to."""
 
     async def store(self) -> None:
         """Read, parse and store what differs.
@@ -84,14 +87,20 @@ class Storing:
         # By now the database is open: it is the one that belongs to the lock, and not one that has replaced it.
         self._run.check_may_go_on()
         await self._store.open_tie()
-        await self._apply_absences(plan, gone)
+        self._apply_absences(plan, gone)
         await self._apply_renames(renames)
-        await self._take_in(self._tasks(plan, renames), frozenset(renames))
+        tasks = self._tasks(plan, renames)
+        gone_paths = set(gone)
+        self._identities = Identities(self._store, tasks, [file for file in plan.lost if file.path in gone_paths])
+        await self._identities.prepare(self._run.notices)
+        await self._take_in(tasks, frozenset(renames))
+        deletions = await self._settle(gone)
+        self._report.files_parsed += self._intake.files_parsed
         self._tell("resolving links", self._survey.counters.files_read)
         await self._store.resolve_links()
         await self._store.record_failures(self._failures.recorded)
         await self._store.clear_failures(self._failures.cleared)
-        await self._finish(project, len(gone))
+        await self._finish(project, deletions)
 
     @property
     def _is_distrustful(self) -> bool:
@@ -136,7 +145,7 @@ class Storing:
             entries_at_full_sync = max(plan.known_count, entries_at_full_sync)
         check_deletions(deletions, project.deleted_since_full_sync, entries_at_full_sync)
 
-    async def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
+    def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
         for path, entry in plan.unread.items():
             self._draft.put_unread(path, entry)
         for path in self._withheld:
@@ -146,10 +155,6 @@ class Storing:
         for path in gone:
             self._draft.drop(path)
             self._failures.read(path)
-        if gone:
-            await self._store.remove([Delete(path) for path in gone])
-        # Where the database has rows, what only the index knows may be known to it by another path.
-        self._report.deleted += len(self._rows.keys() & set(gone)) if self._rows else len(gone)
         self._report.unchanged += plan.unchanged + len(self._withheld)
 
     def _is_there(self, path: bytes) -> bool:
@@ -194,7 +199,26 @@ class Storing:
                 await self._store_batch(batch, renamed)
                 self._run.check_may_go_on()
         self._run.check_may_go_on()  # there may have been no batch, because of it
-        self._report.files_parsed += self._intake.files_parsed
+
+    async def _settle(self, gone: Sequence[bytes]) -> int:
+        """Store the notes that have waited, each in the row that it belongs to; return how many files are deleted."""
+        assert self._identities is not None
+        identities, self._identities = self._identities, None
+        settlement = await identities.settle()
+        for move in settlement.moves:
+            file = move.file
+            self._draft.put_unread(file.path, unseen_entry(file.path, file.blob_id, file.kind.tracking))
+        if settlement.moves:
+            await self._store.move(settlement.moves)
+        if settlement.gone:
+            await self._store.remove([Delete(path) for path in settlement.gone])
+        await self._store_batch(Batch(identities.held(), []), settlement.moved)
+        await self._take_in(identities.unheld(), settlement.moved)
+        moved = len(settlement.moved)
+        self._report.moved += moved
+        # Where the database has rows, what only the index knows may be known to it by another path.
+        self._report.deleted += (len(self._rows.keys() & set(gone)) if self._rows else len(gone)) - moved
+        return len(gone) - moved
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
         """Yield batches, each read in a thread while the one before is stored."""
@@ -208,10 +232,11 @@ class Storing:
             await ended(reading)
 
     async def _store_batch(self, batch: Batch, renamed: frozenset[bytes]) -> None:
-        changes = [taken.change for taken in batch.taken if taken.change is not None]
+        released = batch.taken if self._identities is None else await self._identities.release(batch.taken)
+        changes = [taken.change for taken in released if taken.change is not None]
         if changes:
             self._report.entities_written += await self._store.put(changes)
-        for taken in batch.taken:
+        for taken in released:
             task = taken.task
             self._draft.put(task.path, stat_data(taken.stat), taken.blob_id, task.kind.tracking)
             self._failures.read(task.path)
