@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
+from bm_gitindex.entities.links import decide_some
 from bm_gitindex.entities.records import Delete, Upsert
 from bm_gitindex.entities.store import open_store
 from entities.builders import attachment, file_record, links, move, note, rows
@@ -185,6 +187,21 @@ async def test_same_link_twice_is_two_relations(store: EntityStore, database: Pa
 def test_queries_of_every_sync_use_their_index(database: Path, query: str, index: str) -> None:
     plan = rows(database, f"EXPLAIN QUERY PLAN {query}")
     assert any(f"INDEX {index}" in step[-1] for step in plan)
+
+
+def test_a_link_is_decided_by_look_ups_in_indexes_alone(database: Path) -> None:
+    statement = decide_some(1).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    steps = [step[-1] for step in rows(database, f"EXPLAIN QUERY PLAN {statement}")]
+    look_ups = [step for step in steps if " entity USING " in step]
+    # SQLite makes the indexes of the two constraints itself: file_path, then permalink.
+    assert [step.partition("INDEX ")[2].partition(" (")[0] for step in look_ups] == [
+        "sqlite_autoindex_entity_2",
+        "ix_entity_project_id_title",
+        "sqlite_autoindex_entity_1",
+        "sqlite_autoindex_entity_1",
+        "ix_entity_project_id_alias_key",
+    ]
+    assert [step for step in steps if step.startswith("SCAN") and "entity" in step] == []
 
 
 def _pending(database: Path) -> list[str]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, ScalarSelect
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.sql.dml import ReturningUpdate
 
     from bm_gitindex.entities.rows import Names
 
@@ -66,20 +67,24 @@ async def release_incoming(connection: AsyncConnection, entity_ids: Iterable[int
 
 async def resolve_some(connection: AsyncConnection, project_id: int) -> Resolved:
     """Decide a bounded number of pending relations, in one statement that brings back no more than their ids."""
+    to_ids = (await connection.execute(decide_some(project_id))).scalars().all()
+    return Resolved(decided=len(to_ids), found=sum(to_id is not None for to_id in to_ids))
+
+
+def decide_some(project_id: int) -> ReturningUpdate[int | None]:
+    """Return the statement: for each relation, one look-up in an index by each rule, until one finds what is meant."""
     some = (
         select(relation.c.id)
         .where(relation.c.project_id == project_id, relation.c.pending)
         .order_by(relation.c.id)
         .limit(_RESOLVE_CHUNK)
     )
-    decided = await connection.execute(
+    return (
         update(relation)
         .where(relation.c.id.in_(some))
         .values(to_id=_meant_id(), pending=False)
         .returning(relation.c.to_id)
     )
-    to_ids = decided.scalars().all()
-    return Resolved(decided=len(to_ids), found=sum(to_id is not None for to_id in to_ids))
 
 
 def _link_texts(names: Names | None) -> set[tuple[str, str]]:
