@@ -9,7 +9,6 @@ otherwise, and prints a table. A fifth of the links go by permalink, title, path
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import resource
 import sys
@@ -89,8 +88,6 @@ async def measure(database: Path, vault: Vault) -> None:
         ):
             _row(name, await _timed(change))
             await _resolve(store, "  resolve")
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB,", end=" ")
-    print(f"database {os.path.getsize(database) // 1_000_000} MB")
 
 
 async def _fill(store: EntityStore, vault: Vault) -> None:
@@ -121,7 +118,10 @@ def main() -> None:
     notes, links = (*map(int, sys.argv[1:]), *(100_000, 5)[len(sys.argv) - 1 :])
     print(f"{notes:,} notes with {links} links each")
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(Path(folder) / "entities.db", Vault(notes, links)))
+        database = Path(folder) / "entities.db"
+        asyncio.run(measure(database, Vault(notes, links)))
+        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB", end=", ")
+        print(f"database {database.stat().st_size // 1_000_000} MB")
 
 
 if __name__ == "__main__":

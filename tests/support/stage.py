@@ -370,6 +370,24 @@ def _binary_edits(vault: Vault) -> None:
     os.utime(vault.root / "large.bin", (5, 5))
 
 
+def _others(vault: Vault) -> None:
+    """As `_edits`, with notes that are edited and found elsewhere, or in each other's place."""
+    _first(vault)
+    for name in ("here", "there"):
+        vault.write(f"{name}.md", f"---\npermalink: {name}\n---\n{_lines(name)}")
+    vault.write("long.md", _lines("long"))
+    vault.settled_sync()
+    _edit(vault)
+    vault.write("here.md", f"---\npermalink: there\n---\n{_lines('there')}edited\n")
+    vault.write("there.md", f"---\npermalink: here\n---\n{_lines('here')}")
+    (vault.root / "long.md").unlink()
+    vault.write("other/longer.md", _lines("long") + "edited\n")
+
+
+def _lines(subject: str) -> str:
+    return "".join(f"line {number} of {subject}\n" for number in range(20))
+
+
 def _damaged_index(vault: Vault) -> None:
     _edits(vault)
     data = bytearray(vault.index_path.read_bytes())
@@ -416,12 +434,15 @@ _KEPT = {path: path for path in ("one.md", "edited.md", "sub/note 1.md", "sub/pi
     "other/two.md": "sub/two.md"
 }
 
+_EXCHANGED = {"here.md": "there.md", "there.md": "here.md", "other/longer.md": "long.md"}
+
 FIRST_SYNC = Scenario("first sync", _first, tolerated=_NOT_YET)
 EDITS = Scenario("edits", _edits, kept=_KEPT)
 SCENARIOS = (
     FIRST_SYNC,
     EDITS,
     Scenario("edits beside a large binary", _binary_edits, kept=_KEPT | {"large.bin": "large.bin"}),
+    Scenario("notes in other places", _others, kept=_KEPT | _EXCHANGED),
     Scenario("damaged index", _damaged_index, kept=_KEPT, tolerated=(IndexDamagedError,), damaged="index"),
     Scenario("damaged database", _damaged_database, tolerated=_LOST_DATABASE, damaged="entities.db"),
     Scenario("rotten database", _rotten_database, tolerated=_LOST_DATABASE, damaged="entities.db"),
