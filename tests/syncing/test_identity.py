@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bm_gitindex.entities.store import EntityStore
 from bm_gitindex.syncing import identity
+from bm_gitindex.worktree.tree import Tree
 from support.profile import NIGHTLY
 from support.vault import Vault
 
@@ -179,6 +180,62 @@ class TestMovedAndEdited:
         vault.write("foo-bar.md", text("two"))
         assert counts(vault.sync()) == {"added": 1, "deleted": 1}
         assert entity(vault, "foo-bar").file_path == b"foo-bar.md"
+        check(vault)
+
+
+class TestPartOfTheVault:
+    def test_a_note_is_recognised_whose_old_path_the_sync_does_not_look_at(self, vault: Vault) -> None:
+        vault.write("old.md", stating("me", text("one")))
+        vault.write("other.md", text("two"))
+        vault.sync()
+        ids = vault.ids()
+        (vault.root / "old.md").unlink()
+        vault.write("new.md", stating("me", text("three")))
+        assert counts(vault.sync("new.md")) == {"moved": 1}
+        assert vault.ids() == {"new.md": ids["old.md"], "other.md": ids["other.md"]}
+        assert b"old.md" not in vault.index
+        check(vault)
+
+    def test_one_that_is_still_there_keeps_what_it_has(self, vault: Vault) -> None:
+        vault.write("old.md", stating("me", text("one")))
+        vault.sync()
+        ids = vault.ids()
+        vault.write("new.md", stating("me", text("three")))
+        assert counts(vault.sync("new.md")) == {"added": 1}
+        assert vault.ids()["old.md"] == ids["old.md"]
+        assert entity(vault, "me").file_path == b"old.md"
+        check(vault)
+
+    def test_one_that_cannot_be_looked_at_counts_as_there(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        vault.write("old.md", stating("me", text("one")))
+        vault.sync()
+        (vault.root / "old.md").unlink()
+        vault.write("new.md", stating("me", text("three")))
+        looked = Tree.lstat
+
+        def denied(tree: Tree, path: bytes) -> os.stat_result:
+            if path == b"old.md":
+                raise PermissionError(13, "denied")
+            return looked(tree, path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Tree, "lstat", denied)
+            assert counts(vault.sync("new.md")) == {"added": 1}
+        assert entity(vault, "me").file_path == b"old.md"
+
+    def test_a_note_deleted_and_back_again_is_linked_again(self, vault: Vault) -> None:
+        vault.write("hub.md", "- about [[spoke]]\n- about [[The Spoke]]\n")
+        spoke = vault.write("spoke.md", "---\ntitle: The Spoke\n---\n")
+        vault.sync()
+        resolved = "SELECT count(to_id) FROM relation"
+        assert vault.rows(resolved) == [(2,)]
+        content = spoke.read_bytes()
+        spoke.unlink()
+        vault.sync()
+        assert vault.rows(resolved) == [(0,)]
+        spoke.write_bytes(content)
+        vault.sync()
+        assert vault.rows(resolved) == [(2,)]
         check(vault)
 
 

@@ -20,7 +20,7 @@ from bm_gitindex.notes.sketch import SketchIndex
 from bm_gitindex.syncing.intake import BATCH_BYTES, BATCH_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bm_gitindex.entities.store import EntityStore
     from bm_gitindex.index.moves import Lost
@@ -53,6 +53,8 @@ class Settlement(NamedTuple):
     """Rows that are to be found at other paths; what their new files say is still to be stored."""
     gone: list[bytes]
     """Paths of rows that nobody took over."""
+    left: list[bytes]
+    """Paths that this run does not look at, whose files are gone and whose rows were taken over all the same."""
     moved: frozenset[bytes]
     """New paths of notes that are vanished ones."""
 
@@ -60,10 +62,22 @@ class Settlement(NamedTuple):
 class Identities:
     """Holds back the notes whose rows are not certain yet, and settles them in the end."""
 
-    def __init__(self, store: EntityStore, tasks: Sequence[Task], gone: Sequence[Lost]) -> None:
-        """`tasks` are all that are going to be read, `gone` what the database knows and nobody has found."""
+    def __init__(
+        self,
+        store: EntityStore,
+        tasks: Sequence[Task],
+        gone: Sequence[Lost],
+        is_gone_elsewhere: Callable[[bytes], bool] | None,
+    ) -> None:
+        """`tasks` are all that are going to be read, `gone` what the database knows and nobody has found.
+
+        `is_gone_elsewhere` tells whether a path is none that this run looks at, and its file is gone; None for a run
+        that looks at all.
+        """
         self._store = store
         self._gone = {file.path: file.blob_id for file in gone}
+        self._is_gone_elsewhere = is_gone_elsewhere
+        self._elsewhere: dict[bytes, bytes] = {}
         self._undecided = {task.path for task in tasks if task.known is not None}.union(self._gone)
         self._has_new = any(task.known is None for task in tasks)
         self._sketches: SketchIndex | None = None
@@ -84,10 +98,11 @@ class Identities:
 
     async def release(self, batch: Sequence[Taken]) -> list[Taken]:
         """Return what of a batch can be stored now; the rest waits."""
-        if not self._undecided:
+        if not self._undecided and self._is_gone_elsewhere is None:
             return list(batch)
         wanted = {taken.task.path: wants for taken in batch if (wants := _wanted_permalink(taken)) is not None}
         holders = await self._store.holders(wanted.values())
+        await self._look_elsewhere(holders.values())
         released = []
         for taken in batch:
             path = taken.task.path
@@ -107,7 +122,12 @@ class Identities:
         moves = [self._move(path, old_path) for path, old_path in claims.items()]
         moved = frozenset(path for path in claims if self._is_vanished_one(path, claims))
         taken = set(claims.values())
-        return Settlement(moves, [path for path in self._gone if path not in taken], moved)
+        return Settlement(
+            moves=moves,
+            gone=[path for path in self._gone if path not in taken],
+            left=[path for path in self._elsewhere if path in taken],
+            moved=moved,
+        )
 
     def held(self) -> list[Taken]:
         """Return what waited, as it was read."""
@@ -116,6 +136,16 @@ class Identities:
     def unheld(self) -> list[Task]:
         """Return what waited and has to be read again."""
         return [waiting.task for waiting in self._waiting.values() if waiting.taken is None]
+
+    async def _look_elsewhere(self, holders: Iterable[bytes]) -> None:
+        """Take into account the holders of permalinks that this run does not look at, and whose files are gone."""
+        if self._is_gone_elsewhere is None:
+            return
+        gone = [path for path in holders if path not in self._undecided and self._is_gone_elsewhere(path)]
+        if gone:
+            rows = await self._store.known(gone)
+            self._elsewhere |= {path: row.blob_id for path, row in rows.items()}
+            self._undecided.update(rows)
 
     def _must_wait(self, taken: Taken, holder: bytes | None) -> bool:
         """Return whether it is uncertain who gets the permalink that a note wants, or the one that it gives up."""
@@ -154,7 +184,7 @@ class Identities:
         """
         claims: dict[bytes, bytes] = {}
         claimants: dict[bytes, bytes] = {}
-        leaving = set(self._gone)
+        leaving = self._gone.keys() | self._elsewhere.keys()
         for path, waiting in self._waiting.items():
             holder = None if waiting.stated is None else holders.get(waiting.stated)
             if holder is None:
@@ -188,12 +218,12 @@ class Identities:
             return False
         while path in claims:
             path = claims[path]
-        return path in self._gone
+        return path in self._gone or path in self._elsewhere
 
     def _move(self, path: bytes, old_path: bytes) -> Move:
         """Return the move of a row. It keeps its content's id, so that nobody takes it for what the file says now."""
         waiting = self._waiting[path]
-        blob_id = self._gone.get(old_path)
+        blob_id = self._gone.get(old_path) or self._elsewhere.get(old_path)
         if blob_id is None:
             known = self._waiting[old_path].task.known
             assert known is not None

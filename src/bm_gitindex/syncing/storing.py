@@ -91,7 +91,9 @@ class Storing:
         await self._apply_renames(renames)
         tasks = self._tasks(plan, renames)
         gone_paths = set(gone)
-        self._identities = Identities(self._store, tasks, [file for file in plan.lost if file.path in gone_paths])
+        lost = [file for file in plan.lost if file.path in gone_paths]
+        elsewhere = None if self._findings.scope.is_whole else self._is_gone_elsewhere
+        self._identities = Identities(self._store, tasks, lost, elsewhere)
         await self._identities.prepare(self._run.notices)
         await self._take_in(tasks, frozenset(renames))
         deletions = await self._settle(gone)
@@ -200,11 +202,25 @@ class Storing:
                 self._run.check_may_go_on()
         self._run.check_may_go_on()  # there may have been no batch, because of it
 
+    def _is_gone_elsewhere(self, path: bytes) -> bool:
+        """Return whether a path is outside of what this run looks at, and nothing is there."""
+        if path in self._findings.scope:
+            return False
+        try:
+            self._run.tree.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
     async def _settle(self, gone: Sequence[bytes]) -> int:
         """Store the notes that have waited, each in the row that it belongs to; return how many files are deleted."""
         assert self._identities is not None
         identities, self._identities = self._identities, None
         settlement = await identities.settle()
+        for path in settlement.left:
+            self._draft.drop(path)
         for move in settlement.moves:
             file = move.file
             self._draft.put_unread(file.path, unseen_entry(file.path, file.blob_id, file.kind.tracking))
@@ -214,11 +230,12 @@ class Storing:
             await self._store.remove([Delete(path) for path in settlement.gone])
         await self._store_batch(Batch(identities.held(), []), settlement.moved)
         await self._take_in(identities.unheld(), settlement.moved)
-        moved = len(settlement.moved)
-        self._report.moved += moved
+        self._report.moved += len(settlement.moved)
+        found_elsewhere = len(settlement.moved) - len(settlement.left)
         # Where the database has rows, what only the index knows may be known to it by another path.
-        self._report.deleted += (len(self._rows.keys() & set(gone)) if self._rows else len(gone)) - moved
-        return len(gone) - moved
+        known_gone = len(self._rows.keys() & set(gone)) if self._rows else len(gone)
+        self._report.deleted += known_gone - found_elsewhere
+        return len(gone) - found_elsewhere
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
         """Yield batches, each read in a thread while the one before is stored."""
