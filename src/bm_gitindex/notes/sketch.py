@@ -8,18 +8,20 @@ common of the whole.
 
 from __future__ import annotations
 
+import re
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
+from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 THRESHOLD = 0.5
 """Notes that share more than this are one (git-diff(1), `-M`: a rename has 50 % in common by default)."""
 
-_SPAN_BYTES = 64
+_SPAN = re.compile(rb"[^\n]{1,63}\n|[^\n]{1,64}|\n")
 _MOST_SPANS = 128
 _MOST_BYTES = 0xFFFF
 _RECORD = struct.Struct("<IH")
@@ -40,11 +42,12 @@ class Likeness(NamedTuple):
 
 def sketch(data: bytes) -> bytes:
     """Return the sketch of a note: hash and size in bytes of at most 128 spans, in order of their hashes."""
-    sizes: defaultdict[int, int] = defaultdict(int)
-    for span in _spans(data):
-        sizes[crc32(span)] += len(span)
-    kept = sorted(sizes.items())[:_MOST_SPANS]
-    return b"".join(_RECORD.pack(span_hash, min(size_bytes, _MOST_BYTES)) for span_hash, size_bytes in kept)
+    sizes: dict[int, int] = {}
+    for span, count in Counter(_spans(data)).items():
+        span_hash = crc32(span)
+        sizes[span_hash] = sizes.get(span_hash, 0) + len(span) * count
+    kept = nsmallest(_MOST_SPANS, sizes)
+    return b"".join(_RECORD.pack(span_hash, min(sizes[span_hash], _MOST_BYTES)) for span_hash in kept)
 
 
 def common_share(one: bytes, other: bytes) -> float:
@@ -80,12 +83,8 @@ class SketchIndex:
         return sorted(shared, key=lambda path: (-shared[path], path))[:_MOST_CANDIDATES]
 
 
-def _spans(data: bytes) -> Iterator[bytes]:
-    for line in data.replace(b"\r\n", b"\n").splitlines(keepends=True):
-        if len(line) <= _SPAN_BYTES:
-            yield line
-        else:
-            yield from (line[start : start + _SPAN_BYTES] for start in range(0, len(line), _SPAN_BYTES))
+def _spans(data: bytes) -> list[bytes]:
+    return _SPAN.findall(data.replace(b"\r\n", b"\n"))
 
 
 def _sizes(data: bytes) -> dict[int, int]:
