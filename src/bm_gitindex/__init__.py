@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bm_gitindex.changes import Change, ChangeStatus, Status
     from bm_gitindex.entities.reader import Entities
-    from bm_gitindex.entities.records import Entity
+    from bm_gitindex.entities.records import Entity, EntitySummary, Filter, Neighbour, Neighbourhood, UnresolvedLink
     from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.options import NoteBounds, Options
     from bm_gitindex.progress import Progress
@@ -36,8 +36,12 @@ __all__ = [
     "Counters",
     "Entities",
     "Entity",
+    "EntitySummary",
+    "Filter",
     "Kind",
     "Mismatch",
+    "Neighbour",
+    "Neighbourhood",
     "NoteBounds",
     "Options",
     "Progress",
@@ -47,6 +51,7 @@ __all__ = [
     "Status",
     "SyncReport",
     "SyncRequest",
+    "UnresolvedLink",
     "Verification",
     "__version__",
     "open_entities",
@@ -61,8 +66,12 @@ _MODULES = {
     "Counters": "survey",
     "Entities": "entities.reader",
     "Entity": "entities.records",
+    "EntitySummary": "entities.records",
+    "Filter": "entities.records",
     "Kind": "rules",
     "Mismatch": "verify",
+    "Neighbour": "entities.records",
+    "Neighbourhood": "entities.records",
     "NoteBounds": "options",
     "Options": "options",
     "Progress": "progress",
@@ -72,6 +81,7 @@ _MODULES = {
     "Status": "changes",
     "SyncReport": "syncing.report",
     "SyncRequest": "syncing.report",
+    "UnresolvedLink": "entities.records",
     "Verification": "verify",
     "open_entities": "project",
     "status": "project",

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
@@ -11,58 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bm_gitindex import cli
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.worktree.reading import CHUNK_BYTES
+from support.commands import NOTE, Run
 from support.git import Git
-from support.vault import Vault, never_young
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOTE = "---\ntitle: One\ntags: [a]\n---\n- [fact] water is wet #nature (seen)\n- relates_to [[Two]]\n"
-COMMANDS = ("status", "sync", "ls-files", "show", "verify", "config")
+    from support.vault import Vault
 
-
-@pytest.fixture
-def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
-    never_young(monkeypatch)
-    vault = Vault(tmp_path / "vault")
-    vault.write("one.md", NOTE)
-    vault.write("sub/two.md", "---\ntitle: Two\n---\n")
-    monkeypatch.chdir(vault.root)
-    return vault
-
-
-@pytest.fixture
-def synced(vault: Vault) -> Vault:
-    vault.settled_sync()
-    return vault
-
-
-class Run:
-    """What one command said, and how it ended."""
-
-    def __init__(self, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-        self._capture = capfdbinary
-
-    def __call__(self, *arguments: str) -> Run:
-        try:
-            self.code = cli.main(arguments)
-        except SystemExit as done:
-            self.code = int(done.code or 0)
-        self.output, self.errors = (part for part in self._capture.readouterr())
-        return self
-
-    @property
-    def json(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.output)
-        return value
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    return Run(capfdbinary)
+COMMANDS = ("status", "sync", "ls-files", "show", "find", "links", "verify", "config")
 
 
 def in_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:

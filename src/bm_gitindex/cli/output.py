@@ -119,6 +119,25 @@ def print_json(value: object) -> None:
     print(json.dumps(value))
 
 
+class JsonList:
+    """One JSON object with a list in it, printed item by item, so that a long one is never held in memory."""
+
+    def __init__(self, name: str) -> None:
+        self._start = f'{{"{name}": ['
+
+    def add(self, item: object) -> None:
+        """Print one more item."""
+        # Imported here: most runs print no JSON.
+        import json
+
+        sys.stdout.write(self._start + json.dumps(item))
+        self._start = ", "
+
+    def end(self) -> None:
+        """Print the end of list and object."""
+        print("]}" if self._start == ", " else f"{self._start}]}}")
+
+
 def print_error(message: str) -> None:
     """Print one line to standard error."""
     line = f"bm-gitindex: {message}".replace("\n", " ")

@@ -12,6 +12,7 @@ from bm_gitindex.syncing.cancellation import run_in_loop
 if TYPE_CHECKING:
     import argparse
 
+    from bm_gitindex.entities.reader import Entities
     from bm_gitindex.entities.records import Entity
     from bm_gitindex.project import Project
 
@@ -23,7 +24,7 @@ EXAMPLE = "bm-gitindex show notes/search.md --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("paths", nargs=1, metavar="PATH|PERMALINK", help="a file of the project, or a permalink")
+    parser.add_argument("paths", nargs=1, metavar="PATH|PERMALINK", help="a file, or a permalink or external id")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,9 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _find(project: Project, arguments: argparse.Namespace) -> Entity:
-    key: str = arguments.paths[0]
     async with project.entities() as entities:
-        entity = await entities.get_by_path(_path_in(project, arguments)) or await entities.get(key)
+        return await named_entity(project, entities, arguments)
+
+
+async def named_entity(project: Project, entities: Entities, arguments: argparse.Namespace) -> Entity:
+    """Return the entity that the command line names, as a path or otherwise. Raises NotFoundError."""
+    key: str = arguments.paths[0]
+    entity = await entities.get_by_path(_path_in(project, arguments)) or await entities.get(key)
     if entity is None:
         raise NotFoundError(f"there is no entity {key!r}; `bm-gitindex status` shows what is not synced yet")
     return entity

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import func, select
 
+from bm_gitindex.entities.assembly import ENTITY_PAGE, is_of_right_types, read_entities, read_links, read_summaries
+from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.database import Database, open_for_reading
-from bm_gitindex.entities.records import Entity, EntityObservation, EntityRelation, IncomingRelation
-from bm_gitindex.entities.schema import entity, observation, project, relation
+from bm_gitindex.entities.records import Filter, Neighbour, Neighbourhood
+from bm_gitindex.entities.schema import entity, project
+from bm_gitindex.entities.search import (
+    INCOMING,
+    OUTGOING,
+    fetch_ids,
+    has_metadata,
+    matching_ids,
+    orphan_ids,
+    reach,
+    unresolved_ids,
+)
 from bm_gitindex.entities.soundness import damage_told
 from bm_gitindex.entities.sqliteerrors import damaged
 from bm_gitindex.entities.tie import LOCAL_PROJECT, read_only_uri, read_project_state
@@ -19,12 +31,16 @@ from bm_gitindex.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-    from typing import Any
 
-    from sqlalchemy import ColumnElement, Row
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from bm_gitindex.entities.records import Entity, EntitySummary, UnresolvedLink
+
+LinkDirection = Literal["both", "out", "in"]
+
 _INT64 = range(-(2**63), 2**63)
+_DIRECTIONS = {"both": (OUTGOING, INCOMING), "out": (OUTGOING,), "in": (INCOMING,)}
 
 
 @asynccontextmanager
@@ -47,18 +63,22 @@ async def open_reader(database: Path) -> AsyncIterator[Entities]:
 
 
 class Entities:
-    """The entities of one project, to be read by one task at a time."""
+    """The entities of one project, to be read by one task at a time.
+
+    All methods raise DatabaseDamagedError, and LockHeldError where a writer allows no reading beside it.
+    """
 
     def __init__(self, database: Database, project_id: int) -> None:
         self._database = database
         self._project_id = project_id
 
     async def get(self, key: str | int) -> Entity | None:
-        """Return one entity: by its id if `key` is an integer, else by its permalink, else by its path."""
+        """Return one entity: by its id if `key` is an integer, else by permalink, by path, or by external id."""
         if isinstance(key, int):
             return await self._first([entity.c.id == key]) if key in _INT64 else None
-        permalink = key.encode("utf-8", "replace").decode()
-        return await self._first([entity.c.permalink == permalink, entity.c.file_path == os.fsencode(key)])
+        name = key.encode("utf-8", "replace").decode()
+        by_path = entity.c.file_path == os.fsencode(key)
+        return await self._first([entity.c.permalink == name, by_path, entity.c.external_id == name])
 
     async def get_by_path(self, path: bytes) -> Entity | None:
         """Return the entity of the file at `path`."""
@@ -67,23 +87,91 @@ class Entities:
     async def count(self) -> int:
         """Return how many entities there are."""
         query = select(func.count()).where(entity.c.project_id == self._project_id)
+        async with self._reading() as connection:
+            return (await connection.execute(query)).scalar_one()
+
+    async def find(self, wanted: Filter) -> AsyncIterator[EntitySummary]:
+        """Yield the entities that meet every condition of a filter, in order of their paths."""
+        async for found in self._summaries(matching_ids(self._project_id, wanted)):
+            if has_metadata(found.metadata, wanted.metadata):
+                yield found
+
+    async def all(self) -> AsyncIterator[Entity]:
+        """Yield every entity with all that it says, in order of their paths. Memory does not grow with their number."""
+        async with self._reading() as connection:
+            ids = await fetch_ids(connection, matching_ids(self._project_id, Filter()))
+        for page in chunks(ids, ENTITY_PAGE):
+            async with self._reading() as connection:
+                found = await read_entities(connection, page)
+            for one in found:
+                self._check(one)
+                yield one
+
+    async def neighbours(
+        self, entity_id: int, depth: int = 1, limit: int = 1_000, direction: LinkDirection = "both"
+    ) -> Neighbourhood:
+        """Return the entities that at most `depth` relations lead to, each once, by the shortest way.
+
+        Raises ValueError for a depth or a limit below 1.
+        """
+        if depth < 1 or limit < 1:
+            raise ValueError("depth and limit are at least 1")
+        async with self._reading() as connection:
+            steps, is_cut = await reach(connection, entity_id, depth, limit, _DIRECTIONS[direction])
+            summaries = await read_summaries(connection, list(steps))
+        found = (
+            Neighbour(summary, step.distance, step.type, step.is_incoming, step.via_id)
+            for summary in summaries
+            for step in (steps[summary.id],)
+        )
+        return Neighbourhood(tuple(sorted(found, key=_by_distance)), is_cut)
+
+    async def unresolved(self) -> AsyncIterator[UnresolvedLink]:
+        """Yield the links that lead to no entity, in order of the paths of their notes."""
+        async with self._reading() as connection:
+            ids = await fetch_ids(connection, unresolved_ids(self._project_id))
+        for page in chunks(ids, QUERY_CHUNK):
+            async with self._reading() as connection:
+                links = await read_links(connection, page)
+            for link in links:
+                yield link
+
+    async def orphans(self) -> AsyncIterator[EntitySummary]:
+        """Yield the notes that no relation connects with another entity, in order of their paths."""
+        async for found in self._summaries(orphan_ids(self._project_id)):
+            yield found
+
+    async def _summaries(self, query: Select[int]) -> AsyncIterator[EntitySummary]:
+        async with self._reading() as connection:
+            ids = await fetch_ids(connection, query)
+        for page in chunks(ids, QUERY_CHUNK):
+            async with self._reading() as connection:
+                summaries = await read_summaries(connection, page)
+            for summary in summaries:
+                yield summary
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """Read from one snapshot; an error that damage explains is told as such."""
         with damage_told(self._database.path):
             async with self._database.transaction() as connection:
-                return (await connection.execute(query)).scalar_one()
+                yield connection
 
     async def _first(self, conditions: list[ColumnElement[bool]]) -> Entity | None:
         """Return the entity that meets the first condition that any meets; all of it from one snapshot."""
-        with damage_told(self._database.path):
-            async with self._database.transaction() as connection:
-                for condition in conditions:
-                    query = select(entity).where(entity.c.project_id == self._project_id, condition)
-                    row = (await connection.execute(query)).one_or_none()
-                    if row is not None:
-                        found = await _entity(connection, row)
-                        if not _is_of_right_types(found):
-                            raise damaged(self._database.path, f"entity {found.id} holds a value of a wrong type")
-                        return found
+        async with self._reading() as connection:
+            for condition in conditions:
+                query = select(entity.c.id).where(entity.c.project_id == self._project_id, condition)
+                entity_id = (await connection.execute(query)).scalar_one_or_none()
+                if entity_id is not None:
+                    (found,) = await read_entities(connection, [entity_id])
+                    self._check(found)
+                    return found
         return None
+
+    def _check(self, found: Entity) -> None:
+        if not is_of_right_types(found):
+            raise damaged(self._database.path, f"entity {found.id} holds a value of a wrong type")
 
 
 async def _project_id(connection: AsyncConnection) -> int:
@@ -92,72 +180,5 @@ async def _project_id(connection: AsyncConnection) -> int:
     return project_id
 
 
-async def _entity(connection: AsyncConnection, row: Row[Any]) -> Entity:
-    return Entity(
-        id=row.id,
-        external_id=row.external_id,
-        title=row.title,
-        type=row.type,
-        permalink=row.permalink,
-        file_path=row.file_path,
-        kind=row.kind,
-        content_type=row.content_type,
-        blob_id=row.blob_id,
-        size_bytes=row.size_bytes,
-        mtime_ns=row.mtime_ns,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        tags=tuple(row.tags),
-        metadata=row.metadata,
-        warnings=tuple(row.warnings),
-        observations=await _observations(connection, row.id),
-        relations=await _relations(connection, row.id),
-        incoming=await _incoming(connection, row.id),
-    )
-
-
-def _is_of_right_types(found: Entity) -> bool:
-    """Return whether every column holds a value of its own type: SQLite lets any hold any, and damage makes it so."""
-    texts = [found.external_id, found.title, found.type, found.content_type, *found.tags, *found.warnings]
-    optional = [found.permalink]
-    for item in found.observations:
-        texts += [item.category, item.content, *item.tags]
-        optional.append(item.context)
-    for link in found.relations:
-        texts += [link.type, link.target]
-        optional += [link.to_permalink, link.context]
-    for source in found.incoming:
-        texts.append(source.type)
-        optional += [source.from_permalink, source.context]
-    are_texts = all(isinstance(value, str) for value in texts)
-    are_optional = all(isinstance(value, str | None) for value in optional)
-    are_numbers = all(isinstance(value, int) for value in (found.size_bytes, found.mtime_ns))
-    return are_texts and are_optional and are_numbers and isinstance(found.metadata, dict)
-
-
-async def _observations(connection: AsyncConnection, entity_id: int) -> tuple[EntityObservation, ...]:
-    query = select(observation).where(observation.c.entity_id == entity_id).order_by(observation.c.position)
-    return tuple(
-        EntityObservation(row.category, row.content, tuple(row.tags), row.context)
-        for row in await connection.execute(query)
-    )
-
-
-async def _relations(connection: AsyncConnection, entity_id: int) -> tuple[EntityRelation, ...]:
-    query = (
-        select(relation.c.type, relation.c.target, entity.c.permalink, entity.c.file_path, relation.c.context)
-        .outerjoin_from(relation, entity, entity.c.id == relation.c.to_id)
-        .where(relation.c.from_id == entity_id)
-        .order_by(relation.c.position)
-    )
-    return tuple(EntityRelation(*row) for row in await connection.execute(query))
-
-
-async def _incoming(connection: AsyncConnection, entity_id: int) -> tuple[IncomingRelation, ...]:
-    query = (
-        select(relation.c.type, entity.c.permalink, entity.c.file_path, relation.c.context)
-        .join_from(relation, entity, entity.c.id == relation.c.from_id)
-        .where(relation.c.to_id == entity_id)
-        .order_by(entity.c.file_path, relation.c.position)
-    )
-    return tuple(IncomingRelation(*row) for row in await connection.execute(query))
+def _by_distance(neighbour: Neighbour) -> tuple[int, bytes]:
+    return neighbour.distance, neighbour.entity.file_path

@@ -5,7 +5,7 @@ Paths are relative to the project's root, in bytes, separated by `/`. Blob ids a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -124,6 +124,75 @@ class FileFailure:
     size_bytes: int
     mtime_ns: int
     ctime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entities are looked for; each condition that is given must hold."""
+
+    type: str | None = None
+    tags: tuple[str, ...] = ()
+    """All of them, in the front matter or on an observation."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Values by key, as the front matter has them; a key leads into a mapping by dots, and one of a list is enough."""
+    changed_since: datetime | None = None
+    """An aware time; compared with `updated_at`."""
+    has_warnings: bool = False
+    """Only those with a problem in their content."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySummary:
+    """An entity in short."""
+
+    id: int
+    external_id: str
+    title: str
+    type: str
+    permalink: str | None
+    file_path: bytes
+    kind: Kind
+    updated_at: datetime
+    tags: tuple[str, ...]
+    """Those of the front matter."""
+    metadata: Mapping[str, JsonValue]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An entity that relations lead to from another one."""
+
+    entity: EntitySummary
+    distance: int
+    """How many relations lie between, at least 1."""
+    type: str
+    """Of the last relation on the way."""
+    is_incoming: bool
+    """Whether that relation is stated by this entity, about the one before."""
+    via_id: int
+    """Id of the entity before it on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """What is found around an entity."""
+
+    neighbours: tuple[Neighbour, ...]
+    """Nearest first; those of one distance in order of their paths."""
+    is_cut: bool
+    """Whether there is more within that distance than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnresolvedLink:
+    """A link that leads to no entity."""
+
+    from_path: bytes
+    from_permalink: str | None
+    type: str
+    target: str
+    """The link text as written."""
 
 
 @dataclass(frozen=True, slots=True)

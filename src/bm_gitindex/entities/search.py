@@ -1,0 +1,142 @@
+"""Looking for entities: by what they are, by where relations lead, and by what is missing.
+
+What may be much is found in two steps: first the ids, 8 bytes each, then the rows in pages. Every query is a
+transaction of its own, so that a reader who takes his time keeps no writer waiting; a row that is gone by then is left
+out.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Text, cast, exists, select
+
+from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.schema import entity, entity_tag, relation
+from bm_gitindex.rules import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from bm_gitindex.entities.records import Filter
+    from bm_gitindex.notes.model import JsonValue
+
+
+class Step(NamedTuple):
+    """How an entity was reached."""
+
+    distance: int
+    type: str
+    is_incoming: bool
+    via_id: int
+
+
+def matching_ids(project_id: int, wanted: Filter) -> Select[int]:
+    """Return the query for the entities that a filter finds, but for its `metadata`, in order of their paths."""
+    query = select(entity.c.id).where(entity.c.project_id == project_id).order_by(entity.c.file_path)
+    if wanted.type is not None:
+        query = query.where(entity.c.type == wanted.type)
+    if wanted.changed_since is not None:
+        query = query.where(entity.c.updated_at >= wanted.changed_since)
+    if wanted.has_warnings:
+        query = query.where(cast(entity.c.warnings, Text) != "[]")
+    for tag in wanted.tags:
+        tagged = select(entity_tag.c.entity_id).where(entity_tag.c.project_id == project_id, entity_tag.c.tag == tag)
+        query = query.where(entity.c.id.in_(tagged))
+    return query
+
+
+def orphan_ids(project_id: int) -> Select[int]:
+    """Return the query for the notes that no relation connects with another entity, in order of their paths."""
+    is_other = relation.c.from_id != relation.c.to_id
+    leads_out = exists().where(relation.c.from_id == entity.c.id, relation.c.to_id.is_not(None), is_other)
+    leads_in = exists().where(relation.c.to_id == entity.c.id, is_other)
+    return (
+        select(entity.c.id)
+        .where(entity.c.project_id == project_id, entity.c.kind == Kind.NOTE, ~leads_out, ~leads_in)
+        .order_by(entity.c.file_path)
+    )
+
+
+def unresolved_ids(project_id: int) -> Select[int]:
+    """Return the query for the relations that lead to no entity, in order of their notes' paths."""
+    return (
+        select(relation.c.id)
+        .join_from(relation, entity, entity.c.id == relation.c.from_id)
+        .where(entity.c.project_id == project_id, relation.c.to_id.is_(None))
+        .order_by(entity.c.file_path, relation.c.position)
+    )
+
+
+async def fetch_ids(connection: AsyncConnection, query: Select[int]) -> array[int]:
+    """Return the ids that a query finds, in its order."""
+    ids = array("q")
+    async for row in await connection.stream(query):
+        ids.append(row[0])
+    return ids
+
+
+def has_metadata(metadata: Mapping[str, JsonValue], wanted: Mapping[str, str]) -> bool:
+    """Return whether front matter has every one of these values."""
+    return all(_has_value(metadata, key, value) for key, value in wanted.items())
+
+
+async def reach(
+    connection: AsyncConnection, start_id: int, depth: int, limit: int, conditions: Sequence[Direction]
+) -> tuple[dict[int, Step], bool]:
+    """Return how each entity is reached within `depth` relations, breadth first, and whether there are more.
+
+    At most `limit` are returned. Each level takes one query for some hundred entities and each direction.
+    """
+    steps: dict[int, Step] = {}
+    frontier = [start_id]
+    for distance in range(1, depth + 1):
+        found: dict[int, Step] = {}
+        for ids in chunks(frontier, QUERY_CHUNK):
+            for direction in conditions:
+                async for near_id, far_id, relation_type in await connection.stream(direction.query(ids)):
+                    if far_id == start_id or far_id in steps or far_id in found:
+                        continue
+                    if len(steps) + len(found) == limit:
+                        return steps | found, True
+                    found[far_id] = Step(distance, relation_type, direction.is_incoming, near_id)
+        steps |= found
+        frontier = list(found)
+        if not frontier:
+            break
+    return steps, False
+
+
+class Direction(NamedTuple):
+    """Relations followed from the entity that states them, or back to it."""
+
+    near: ColumnElement[int]
+    far: ColumnElement[int]
+    is_incoming: bool
+
+    def query(self, ids: Sequence[int]) -> Select[Any]:
+        """Return the query for the relations that begin, in this direction, at these entities."""
+        return (
+            select(self.near, self.far, relation.c.type)
+            .where(self.near.in_(ids), self.far.is_not(None))
+            .order_by(relation.c.id)
+        )
+
+
+OUTGOING = Direction(relation.c.from_id, relation.c.to_id, is_incoming=False)
+INCOMING = Direction(relation.c.to_id, relation.c.from_id, is_incoming=True)
+
+
+def _has_value(metadata: JsonValue | Mapping[str, JsonValue], key: str, value: str) -> bool:
+    if not isinstance(metadata, dict):
+        return False
+    if key in metadata:
+        found = metadata[key]
+        return found == value or (isinstance(found, list) and value in found)
+    first, dot, rest = key.partition(".")
+    return bool(dot) and _has_value(metadata.get(first), rest, value)
