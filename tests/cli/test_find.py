@@ -20,7 +20,10 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 LATIN_1 = "---\ntitle: Caf\xe9\n---\n- [drink] cr\xe8me #hot\n".encode("latin-1")
 PROBLEMS = {
     "bad-yaml.md": (b"---\ntitle: [unclosed\n---\n- [fact] kept #tag\n", "front matter is not readable"),
-    "rule.md": (b"---\n\nA rule stands first, and nothing is wrong with that.\n\n---\n- [fact] kept\n", "front matter"),
+    "rule.md": (
+        b"---\n\nA rule stands first, and nothing is wrong with that.\n\n---\n- [fact] kept\n",
+        "begins with a rule (---)",
+    ),
     "bad-date.md": (b"---\ncreated: yesterday\n---\n- [fact] kept\n", "created ignored: not an ISO 8601 date"),
     "latin-1.md": (LATIN_1, "not UTF-8: read as Windows-1252"),
     "utf-16.md": (codecs.BOM_UTF16_LE + "- [fact] kept\n".encode("utf-16-le"), "not UTF-8: read as UTF-16"),

@@ -31,7 +31,7 @@ class FrontMatter:
     body: str
     """The Markdown, without the white space around it."""
     values: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The header's keys; empty without a header, and for one that is no mapping."""
+    """The header's keys; empty without a header."""
     warning: str | None = None
     """Why the header was left out."""
 
@@ -39,7 +39,7 @@ class FrontMatter:
 def split_front_matter(text: str, bounds: NoteBounds) -> FrontMatter:
     """Return header and body.
 
-    A header that cannot be read is part of the body, as for basic-memory; one beyond a bound is left out.
+    A header that cannot be read, or has no keys, is part of the body; one beyond a bound is left out.
     """
     text = text.strip()
     if opening := _YAML_FENCE.match(text):
@@ -70,7 +70,11 @@ def _read(
         return FrontMatter(body, warning=f"front matter left out: {error}")
     except HeaderUnreadableError as error:
         return FrontMatter(text, warning=f"front matter is not readable, taken as text: {_one_line(error)}")
-    return FrontMatter(body, values if isinstance(values, dict) else {})
+    if isinstance(values, dict):
+        return FrontMatter(body, values)
+    if values is None:
+        return FrontMatter(body)
+    return FrontMatter(text, warning="begins with a rule (---), not with front matter: taken as text")
 
 
 def _one_line(error: HeaderUnreadableError) -> str:
