@@ -130,7 +130,7 @@ async def test_what_is_deleted_while_a_reader_takes_his_time_is_left_out(
 
 
 QUERIES = {
-    "type": (matching_ids(1, Filter(type="a")), "ix_entity_project_id_type_file_path"),
+    "type": (matching_ids(1, Filter(type="a")), "ix_entity_project_id_type"),
     "tag": (matching_ids(1, Filter(tags=("a",))), "ix_entity_tag_project_id_tag"),
     "changed since": (matching_ids(1, Filter(changed_since=MTIME)), "ix_entity_project_id_updated_at"),
     "all": (matching_ids(1, Filter()), "sqlite_autoindex_entity_1"),

@@ -192,7 +192,7 @@ entity = Table(
     UniqueConstraint("project_id", "permalink"),
     Index(None, "project_id", "title"),
     Index(None, "project_id", "alias_key"),
-    Index(None, "project_id", "type", "file_path"),
+    Index(None, "project_id", "type"),
     Index(None, "project_id", "updated_at"),
     Index(None, "project_id", "external_id", unique=True),
     CheckConstraint("length(blob_id) = 40", name="blob_id_length"),

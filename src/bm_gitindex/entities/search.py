@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Text, cast, exists, select
 
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.records import Filter
 from bm_gitindex.entities.schema import entity, entity_tag, relation
 from bm_gitindex.rules import Kind
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from bm_gitindex.entities.records import Filter
     from bm_gitindex.notes.model import JsonValue
 
 
@@ -38,7 +38,11 @@ class Step(NamedTuple):
 
 def matching_ids(project_id: int, wanted: Filter) -> Select[int]:
     """Return the query for the entities that a filter finds, but for its `metadata`, in order of their paths."""
-    query = select(entity.c.id).where(entity.c.project_id == project_id).order_by(entity.c.file_path)
+    query = select(entity.c.id).where(entity.c.project_id == project_id)
+    if wanted == Filter():
+        return query.order_by(entity.c.file_path)
+    # In an order that no index has, so that the one of the condition is used, and what it finds is sorted.
+    query = query.order_by(entity.c.file_path.concat(b""))
     if wanted.type is not None:
         query = query.where(entity.c.type == wanted.type)
     if wanted.changed_since is not None:

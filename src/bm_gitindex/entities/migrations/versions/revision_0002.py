@@ -23,7 +23,7 @@ down_revision = "0001"
 _ROWS_AT_ONCE = 500
 _NIL_UUID = "00000000-0000-0000-0000-000000000000"
 _ENTITY_INDEXES = {
-    "ix_entity_project_id_type_file_path": ["project_id", "type", "file_path"],
+    "ix_entity_project_id_type": ["project_id", "type"],
     "ix_entity_project_id_updated_at": ["project_id", "updated_at"],
 }
 
