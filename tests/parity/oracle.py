@@ -35,8 +35,7 @@ class Oracle:
         if "content" not in question:
             return {"permalink": self._generate_permalink(question["path"])}
         try:
-            # As text is read from a file: every line end becomes a line feed.
-            text = base64.b64decode(question["content"]).decode().replace("\r\n", "\n").replace("\r", "\n")
+            text = base64.b64decode(question["content"]).decode()
             if self._files.has_frontmatter(text):
                 self._files.parse_frontmatter(text)  # indexing asks for this first, and gives up where it fails
             parsed = asyncio.run(self._parser.parse_markdown_content(ROOT / question["path"], text, TIME_S, TIME_S))
