@@ -29,6 +29,12 @@ VALUES: dict[str, tuple[str, object, str, str]] = {
     "trust_filemode": ("false", False, "False", "0"),
     "check_stat": ('"minimal"', "minimal", "minimal", '"none"'),
     "state_dir": ('"~/state"', "~/state", "~/state", '""'),
+    "database_url": (
+        '"postgresql://me@db/notes"',
+        "postgresql://me@db/notes",
+        "postgresql://me@db/notes",
+        '"notes.db"',
+    ),
     "bounds.note_max_bytes": ("1024", 1024, "1 KiB", "1.5"),
     "bounds.front_matter_max_bytes": ("2048", 2048, "2 KiB", "true"),
     "bounds.front_matter_max_nodes": ("7", 7, "7", '"7"'),

@@ -23,7 +23,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _LISTS = ("note_suffixes", "ignore")
 _FLAGS = ("include_hidden", "include_temporary", "trust_ctime", "trust_filemode")
-_TEXTS = ("state_dir",)
+_URL = "database_url"
+_TEXTS = ("state_dir", _URL)
 _UNITS = {"": 1, "k": 1000, "kb": 1000, "kib": 1024, "m": 10**6, "mb": 10**6, "mib": 2**20, "g": 10**9, "gb": 10**9}
 _UNITS |= {"gib": 2**30}
 
@@ -159,7 +160,9 @@ def _checked(name: str, value: object) -> Any:
     if name not in flat_options(Options()):
         raise ConfigError(_unknown(name))
     expected = _misfit(name, value)
-    if expected:
+    if name == _URL:
+        _check_url(value if expected is None else "")  # a message must not quote it
+    elif expected:
         raise ConfigError(f"{name} is {expected}, not {value!r}")
     return tuple(value) if isinstance(value, list) else value
 
@@ -178,6 +181,14 @@ def _misfit(name: str, value: object) -> str | None:
         return None if isinstance(value, str) and value and "\0" not in value else "a text"
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return None if is_count else "a whole number, 0 or more"
+
+
+def _check_url(value: Any) -> None:
+    """Raise ConfigError unless a value names a database server, and holds no password."""
+    # Imported here, since most projects have no server.
+    from bm_gitindex.entities.server import server_at
+
+    server_at(value)
 
 
 def _parsed(name: str, text: str) -> object:

@@ -67,6 +67,10 @@ class DatabaseDamagedError(BmGitIndexError):
     """The entity database is not readable as one."""
 
 
+class DatabaseServerError(BmGitIndexError):
+    """The database server cannot be reached, refuses to serve, or holds something else. Nothing was lost."""
+
+
 class EntityMissingError(BmGitIndexError):
     """The entity database lacks a row that the index vouches for; comparing everything mends it."""
 

@@ -62,5 +62,9 @@ class Options:
     state_dir: str | None = None
     """Where index, lock and database are kept, if not in `.basic-memory/` below the root."""
 
+    database_url: str | None = field(default=None, repr=False)
+    """A PostgreSQL database for the entities, `postgresql://USER@HOST/DATABASE`; None is an SQLite file in the state
+    folder. A password does not belong here: it comes from the environment."""
+
     bounds: NoteBounds = field(default_factory=NoteBounds)
     """What is taken in of a single note."""

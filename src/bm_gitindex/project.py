@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from bm_gitindex.changes import Status
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
@@ -43,6 +44,8 @@ class Project:
         self.options = load_options(self.root) if options is None else options
         self.state = StateFolder(self.root, self.options.state_dir)
         self.state.check()
+        if self.options.database_url is not None:
+            self._location()
 
     def status(self, paths: Iterable[AnyPath] = (), on_progress: Callable[[Progress], None] = no_progress) -> Status:
         """Return what differs from the index, in all of the project or in `paths`; nothing is written.
@@ -102,7 +105,7 @@ class Project:
         """Open the entity database for reading. Raises NotFoundError before the first sync, DatabaseDamagedError."""
         from bm_gitindex.entities.reader import open_reader
 
-        async with open_reader(self.state.database) as entities:
+        async with open_reader(self._location()) as entities:
             yield entities
 
     def relative(self, paths: Iterable[AnyPath]) -> tuple[bytes, ...]:
@@ -118,6 +121,12 @@ class Project:
             if path == b".." or path.startswith(b"../"):
                 raise UsageError(f"{os.fsdecode(os.path.join(root, path))} is outside of {self.root}")
         return () if b"." in relative else tuple(sorted(relative))
+
+    def _location(self) -> Location:
+        """Return where the entities are. Raises ConfigError for a `database_url` that cannot be used."""
+        from bm_gitindex.entities.location import location_of
+
+        return location_of(self.state, self.options)
 
     def _request(self, paths: Iterable[AnyPath], request: SyncRequest | None) -> SyncRequest:
         from bm_gitindex.syncing.report import SyncRequest

@@ -21,7 +21,7 @@ _FILE_MODE = 0o600
 _OTHERS = 0o077
 _CHUNK_BYTES = 1024 * 1024
 _ANYONES = frozenset({".gitignore", "index.lock"})
-_OURS_ALONE = frozenset({"index.own", "entities.db"})
+_OURS_ALONE = frozenset({"index.own", "entities.db", "project.id"})
 _OURS = _OURS_ALONE | {"index", "lock", CONFIG_NAME}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -44,6 +44,7 @@ class StateFolder:
         self.index_owner = self.path / "index.own"
         self.lock = self.path / "lock"
         self.database = self.path / "entities.db"
+        self.project_id = self.path / "project.id"
 
     def ensure(self) -> None:
         """Create the folder, for this user alone. Raises StateFolderError where it cannot be, or is not ours."""

@@ -9,10 +9,14 @@ asked what it knows to differ; what differs without its knowledge is a mismatch.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.changes import status
+from bm_gitindex.entities.location import location_of
 from bm_gitindex.errors import IndexDamagedError, StateFolderError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.entry import Tracking
@@ -28,9 +32,9 @@ from bm_gitindex.statefolder import open_state_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from pathlib import Path
 
     from bm_gitindex.changes import Status
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.options import Options
     from bm_gitindex.oracle.database import Database, EntityRow, ProjectRow
     from bm_gitindex.oracle.entries import IndexedFile
@@ -91,13 +95,14 @@ def verify(
     """
     started_s = time.perf_counter()
     doubted: set[tuple[bytes, str]] = set()
+    location = location_of(state, options)
     for _ in range(_ATTEMPTS):
-        before = _marks(state)
+        before = _marks(state, location)
         check = _Check(root, state, options, on_progress)
         check.run()
         # A sync that came in between explains whatever was found, and a file that came and went while it was looked
         # for explains what was found of it: that has to be found twice.
-        if not check.mismatches or (_marks(state) == before and check.doubted == doubted):
+        if not check.mismatches or (_marks(state, location) == before and check.doubted == doubted):
             break
         doubted = check.doubted
     mismatches = tuple(sorted(check.mismatches, key=lambda mismatch: (mismatch.path, mismatch.kind)))
@@ -137,6 +142,7 @@ class _Check:
         self._root = root
         self._state = state
         self._options = options
+        self._location = location_of(state, options)
         self._on_progress = on_progress
         self._tree = TreeReader(root, options)
         self._compares_ns = trust_for(root, options).check_stat == "default"
@@ -152,7 +158,9 @@ class _Check:
             entries, trailer = None, ""
         is_index_damaged = bool(self.mismatches)
         try:
-            with open_database(self._state.database) as database:
+            with ExitStack() as stack:
+                file = _database_file(self._location, stack)
+                database = None if file is None else stack.enter_context(open_database(file))
                 project = self._read_project(database)
                 if entries is not None and database is not None and project is not None:
                     self._compare_stores(entries, trailer, database, project)
@@ -160,9 +168,9 @@ class _Check:
                     missing = "index" if entries is None else "database"
                     self._add(PROJECT, "tie", f"the {missing} is missing; run `bm-gitindex sync`, which builds it anew")
         except DamagedError as error:
-            self._add(PROJECT, "database", f"{self._state.database}: {error}; {_REMEDY}")
+            self._add(PROJECT, "database", f"{self._location}: {error}; {_REMEDY}")
         except NeedsWriterError as error:
-            self._add(PROJECT, "tie", f"{self._state.database}: {error}; run `bm-gitindex sync`, which sees to it")
+            self._add(PROJECT, "tie", f"{self._location}: {error}; run `bm-gitindex sync`, which sees to it")
         # Last, so that an edit made while the files were read is known as one.
         if not is_index_damaged:
             self._settle_doubts(status(self._root, self._state, self._options))
@@ -335,15 +343,28 @@ def _stored_mtime(mtime_ns: int) -> tuple[int, int]:
     return second & _MASK, nanosecond
 
 
-def _marks(state: StateFolder) -> list[tuple[int, int, int] | None]:
+def _marks(state: StateFolder, location: Location) -> tuple[object, ...]:
     """Return what changes whenever a sync writes."""
-    database = state.database
-    return [_mark(path) for path in (state.index, database, database.with_name(database.name + "-wal"))]
-
-
-def _mark(path: Path) -> tuple[int, int, int] | None:
     try:
-        st = path.stat()
+        st = state.index.stat()
     except OSError:
+        return location.marks()
+    return st.st_ino, st.st_size, st.st_mtime_ns, *location.marks()
+
+
+def _database_file(location: Location, stack: ExitStack) -> Path | None:
+    """Return the SQLite file to look into; of a server's rows, a temporary copy. None where there are none."""
+    if location.file is not None:
+        return location.file
+    # Imported here, since most projects have no server.
+    from bm_gitindex.entities.remote import ServerDatabase
+    from bm_gitindex.oracle.servercopy import copy_project
+
+    assert isinstance(location, ServerDatabase)
+    project = location.project_to_read()
+    if project is None:
         return None
-    return st.st_ino, st.st_size, st.st_mtime_ns
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="bm-gitindex-")))
+    folder.chmod(0o700)  # whatever the umask
+    copy_project(location.server, project, folder / "copy.db")
+    return folder / "copy.db"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bm_gitindex.entities import location
 from bm_gitindex.entities.tie import is_whole
 from bm_gitindex.errors import DatabaseDamagedError, LockHeldError, StateFolderError
 from bm_gitindex.syncing import findings
@@ -51,7 +52,7 @@ def corrupt_files(vault: Vault) -> list[str]:
     return sorted(path.name for path in vault.state_path.iterdir() if ".corrupt-" in path.name)
 
 
-@pytest.mark.parametrize(("place", "name"), [(Storing, "store"), (findings, "read_project_state")])
+@pytest.mark.parametrize(("place", "name"), [(Storing, "store"), (location, "read_project_state")])
 def test_a_page_that_could_not_be_read_for_a_moment_costs_no_identity(
     vault: Vault, monkeypatch: pytest.MonkeyPatch, place: object, name: str
 ) -> None:

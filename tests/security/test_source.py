@@ -20,9 +20,15 @@ SOURCES = {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in s
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
 SQL_CALLS = {"execute", "executemany", "executescript", "exec_driver_sql", "text", "literal_column", "DDL"}
+SQL_CALLS |= {"fetch", "fetchrow", "fetchval", "cursor"}  # asyncpg's
 CONSTANTS_ALLOWED = {
     ("entities/database.py", "begin"): "BEGIN or BEGIN IMMEDIATE, by the two callers of `_open`",
     ("entities/database.py", "pragma"): "by `_pragma`, the arguments of which are checked below",
+    ("entities/remote.py", "query"): "a constant of the module, by the two callers of `_asked_of_project`",
+    **dict.fromkeys(
+        [("oracle/servercopy.py", name) for name in ("creation", "selection", "insertion", "indexing")],
+        "names of tables and columns, quoted, and a number",
+    ),
     ("oracle/database.py", "query"): "a value of the constant table `_FORBIDDEN`",
 }
 """Names that are neither constants of a module nor statements of SQLAlchemy, and why each is no data."""

@@ -28,12 +28,12 @@ LAYERS: dict[int, tuple[str, ...]] = {
 
 IMPURE = frozenset({"os", "io", "pathlib", "asyncio", "socket", "subprocess", "sqlalchemy", "time"})
 """Not for layer 1: bytes, integers and values."""
-DATABASE = frozenset({"sqlalchemy", "alembic", "aiosqlite"})
-WITHOUT_DATABASE = frozenset({"entities.records", "entities.tie"})
+DATABASE = frozenset({"sqlalchemy", "alembic", "aiosqlite", "asyncpg"})
+WITHOUT_DATABASE = frozenset({f"entities.{name}" for name in ("records", "tie", "location", "server", "identity")})
 """What a run asks before it knows whether it has anything to store."""
 ORACLE_MAY_USE = (
     *("errors", "options", "progress", "notes.*", "rules", "ignore"),
-    *("index.entry", "entities.tie", "statefolder", "oracle.*"),
+    *("index.entry", "entities.tie", "entities.server", "entities.postgresql", "statefolder", "oracle.*"),
 )
 """What `verify` has in common with a sync: what a note says and which files count, and no listing of the tree, no
 comparison of stats, no reader of the index, and no query."""
@@ -83,7 +83,7 @@ def _import_problems(module: str, layer: int, used: Import) -> Iterator[str]:
     if layer == 1 and top in IMPURE:
         yield f"imports {top} in layer 1, which is pure"
     is_database = fnmatchcase(module, "entities.*") and module not in WITHOUT_DATABASE
-    if top in DATABASE and not is_database:
+    if top in DATABASE and not is_database and not used.is_marked:
         yield f"imports {top}, which only entities may (without {', '.join(sorted(WITHOUT_DATABASE))})"
     if top == "basic_memory" and module != "backend":
         yield "imports basic_memory, which only backend may"

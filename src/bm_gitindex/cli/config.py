@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _shown(name: str, value: object) -> str:
     if value is None:
-        return "(default)" if name == "state_dir" else "(by file system)"
+        return "(default)" if name in ("state_dir", "database_url") else "(by file system)"
     if isinstance(value, bool):
         return str(value).lower()
     return plain(", ".join(value) if isinstance(value, tuple) else str(value))

@@ -1,4 +1,4 @@
-"""Opening the entity database: connection, SQLite's settings, schema, and SQLite's errors in our words.
+"""The entity database, opened; and how that is done with SQLite: settings, schema, and errors in our words.
 
 Every connection is used by one task at a time. Transactions are begun by SQLAlchemy's `begin` event and not by the
 sqlite3 module, whose own way leaves DDL outside of them (SQLAlchemy's documentation of its SQLite dialect,
@@ -13,6 +13,7 @@ import os
 import sqlite3
 import stat
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, NullPool, event, inspect, text
@@ -21,12 +22,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.sqliteerrors import damaged, translated
-from bm_gitindex.entities.tie import SCHEMA_HEAD, check_revision
+from bm_gitindex.entities.tie import LOCAL_PROJECT, SCHEMA_HEAD, check_revision
 from bm_gitindex.errors import StateWriteError
 from bm_gitindex.statefolder import check_companions, restrict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -39,19 +41,30 @@ _DRIVER = "sqlite+aiosqlite"
 
 
 class Database:
-    """One open connection, and the file that it leads to."""
+    """One open connection, and which project's entities are looked for there."""
 
-    def __init__(self, path: Path, connection: AsyncConnection) -> None:
-        self.path = path
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        errors_translated: Callable[[], AbstractContextManager[None]],
+        project: str = LOCAL_PROJECT,
+        notices: tuple[str, ...] = (),
+    ) -> None:
+        self.project = project
+        """The name in its row."""
+        self.notices = notices
+        """What a user should know of how the project was found."""
         self._connection = connection
+        self._errors_translated = errors_translated
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Run the body in one transaction: committed at its end, rolled back if it raises.
 
-        Raises DatabaseDamagedError, StateWriteError or LockHeldError where SQLite reports such a thing.
+        Raises DatabaseDamagedError, DatabaseServerError, StateWriteError or LockHeldError where the database system
+        reports such a thing.
         """
-        with _errors_translated(self.path):
+        with self._errors_translated():
             async with self._connection.begin():
                 yield self._connection
 
@@ -71,7 +84,7 @@ async def open_for_writing(path: Path) -> AsyncIterator[Database]:
         with _errors_translated(path):
             await _enter_wal(connection)
         try:
-            database = Database(path, connection)
+            database = Database(connection, partial(_errors_translated, path))
             async with database.transaction() as transaction:
                 await transaction.run_sync(_migrate, path)
             yield database
@@ -103,7 +116,7 @@ async def open_for_reading(path: Path, read_only_uri: str) -> AsyncIterator[Data
         with _errors_translated(path):
             await _pragma(connection, "query_only = ON")
         try:
-            yield Database(path, connection)
+            yield Database(connection, partial(_errors_translated, path))
         finally:
             # Otherwise the last reader to leave would not take `-wal` and `-shm` away.
             await _pragma(connection, "query_only = OFF")
@@ -112,7 +125,7 @@ async def open_for_reading(path: Path, read_only_uri: str) -> AsyncIterator[Data
 @asynccontextmanager
 async def _open(url: URL, path: Path, begin: str) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(
-        url, poolclass=NullPool, connect_args={"isolation_level": None}, json_serializer=_json_text
+        url, poolclass=NullPool, connect_args={"isolation_level": None}, json_serializer=json_text
     )
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -203,7 +216,7 @@ def _touch(path: Path) -> None:
         os.close(fd)
 
 
-def _json_text(value: object) -> str:
+def json_text(value: object) -> str:
     """Return JSON that people can read; half a surrogate pair, which UTF-8 has not, becomes an escape of JSON's own."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 

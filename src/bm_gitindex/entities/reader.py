@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from bm_gitindex.entities.assembly import ENTITY_PAGE, is_of_right_types, read_entities, read_links, read_summaries
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
-from bm_gitindex.entities.database import Database, open_for_reading
+from bm_gitindex.entities.location import located
 from bm_gitindex.entities.records import Filter, Neighbour, Neighbourhood
 from bm_gitindex.entities.schema import entity, project
 from bm_gitindex.entities.search import (
@@ -25,8 +25,6 @@ from bm_gitindex.entities.search import (
 )
 from bm_gitindex.entities.soundness import damage_told
 from bm_gitindex.entities.sqliteerrors import damaged
-from bm_gitindex.entities.tie import LOCAL_PROJECT, read_only_uri, read_project_state
-from bm_gitindex.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from bm_gitindex.entities.database import Database
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.records import Entity, EntitySummary, UnresolvedLink
 
 LinkDirection = Literal["both", "out", "in"]
@@ -44,31 +44,28 @@ _DIRECTIONS = {"both": (OUTGOING, INCOMING), "out": (OUTGOING,), "in": (INCOMING
 
 
 @asynccontextmanager
-async def open_reader(database: Path) -> AsyncIterator[Entities]:
-    """Open the database to look entities up. Its file is not changed, and none is left beside it.
+async def open_reader(database: Location | Path) -> AsyncIterator[Entities]:
+    """Open the database to look entities up. A file is not changed, and none is left beside it.
 
-    Raises NotFoundError if there is nothing to read before a sync; DatabaseDamagedError, SchemaUnsupportedError and
-    StateFolderError as `tie.read_project_state`. The methods raise DatabaseDamagedError, and LockHeldError where a
-    writer is at work on a file system that allows no reading beside it.
+    A path stands for the SQLite file there. Raises NotFoundError if there is nothing to read before a sync;
+    DatabaseDamagedError, SchemaUnsupportedError, StateFolderError and DatabaseServerError as `Location.read_state`.
     """
-    state = read_project_state(database)
-    uri = None if state is None else read_only_uri(database)
-    if uri is None:
-        raise NotFoundError(f"{database}: no entities are stored yet; run `bm-gitindex sync` first")
-    async with open_for_reading(database, uri) as opened:
-        with damage_told(database):
+    location = located(database)
+    async with location.open_for_reading() as opened:
+        with damage_told(location):
             async with opened.transaction() as connection:
-                project_id = await _project_id(connection)
-        yield Entities(opened, project_id)
+                project_id = await _project_id(connection, opened.project)
+        yield Entities(location, opened, project_id)
 
 
 class Entities:
     """The entities of one project, to be read by one task at a time.
 
-    All methods raise DatabaseDamagedError, and LockHeldError where a writer allows no reading beside it.
+    All methods raise DatabaseDamagedError, DatabaseServerError, and LockHeldError where a writer allows no reading beside it.
     """
 
-    def __init__(self, database: Database, project_id: int) -> None:
+    def __init__(self, location: Location, database: Database, project_id: int) -> None:
+        self._location = location
         self._database = database
         self._project_id = project_id
 
@@ -153,7 +150,7 @@ class Entities:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
         """Read from one snapshot; an error that damage explains is told as such."""
-        with damage_told(self._database.path):
+        with damage_told(self._location):
             async with self._database.transaction() as connection:
                 yield connection
 
@@ -171,11 +168,11 @@ class Entities:
 
     def _check(self, found: Entity) -> None:
         if not is_of_right_types(found):
-            raise damaged(self._database.path, f"entity {found.id} holds a value of a wrong type")
+            raise damaged(self._location, f"entity {found.id} holds a value of a wrong type")
 
 
-async def _project_id(connection: AsyncConnection) -> int:
-    query = select(project.c.id).where(project.c.name == LOCAL_PROJECT)
+async def _project_id(connection: AsyncConnection, name: str) -> int:
+    query = select(project.c.id).where(project.c.name == name)
     project_id: int = (await connection.execute(query)).scalar_one()
     return project_id
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.notes.links import alias_key, link_key, link_target
 from bm_gitindex.notes.permalink import title_from_path
 from bm_gitindex.rules import Kind
@@ -57,6 +58,27 @@ class StoredEntity:
     def names(self) -> Names:
         """What the entity answers to."""
         return Names(self.path, self.title, self.permalink)
+
+
+NEW_PROJECT = ProjectState(
+    tie_closed=False,
+    index_trailer=None,
+    parsed_by="",
+    entries_at_full_sync=0,
+    deleted_since_full_sync=0,
+)
+"""What is known of a project before its first sync."""
+
+
+def project_columns(state: ProjectState) -> Row:
+    """Return the columns of a project that say how far it was synced."""
+    return {
+        "tie_closed": state.tie_closed,
+        "index_trailer": state.index_trailer,
+        "parsed_by": state.parsed_by,
+        "entries_at_full_sync": state.entries_at_full_sync,
+        "deleted_since_full_sync": state.deleted_since_full_sync,
+    }
 
 
 def moment(time_ns: int) -> datetime:

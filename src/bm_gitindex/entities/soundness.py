@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Boolean, Integer, LargeBinary, create_engine, func, inspect, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from bm_gitindex.entities.location import located
 from bm_gitindex.entities.schema import metadata, project
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.entities.tie import LOCAL_PROJECT, read_only_uri
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
     from sqlalchemy.types import TypeEngine
 
+    from bm_gitindex.entities.location import Location
+
 _ROWS_AT_ONCE = 500
 
 
 @contextmanager
-def damage_told(database: Path) -> Iterator[None]:
+def damage_told(database: Location | Path) -> Iterator[None]:
     """Raise DatabaseDamagedError for an error in the body that damage explains.
 
     Any other error stays what it is: a fault of this program must not cost anybody a database.
@@ -37,21 +40,26 @@ def damage_told(database: Path) -> Iterator[None]:
     try:
         yield
     except BmGitIndexError as error:
-        if isinstance(error, EntityMissingError) and (found := find_damage(database)) is not None:
+        if isinstance(error, EntityMissingError) and (found := _damage_of(database)) is not None:
             raise damaged(database, found) from error
         raise
     except Exception as error:
-        found = find_damage(database)
+        found = _damage_of(database)
         if found is None:
             raise
         raise damaged(database, found) from error
 
 
-def require_sound(database: Path) -> None:
+def require_sound(database: Location | Path) -> None:
     """Raise DatabaseDamagedError for a database that is not sound."""
-    found = find_damage(database)
+    found = _damage_of(database)
     if found is not None:
         raise damaged(database, found)
+
+
+def _damage_of(database: Location | Path) -> str | None:
+    file = located(database).file
+    return None if file is None else find_damage(file)
 
 
 def find_damage(database: Path) -> str | None:

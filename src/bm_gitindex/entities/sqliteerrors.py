@@ -23,7 +23,7 @@ _REMEDIES = {
 }
 
 
-def damaged(database: Path, detail: object) -> DatabaseDamagedError:
+def damaged(database: object, detail: object) -> DatabaseDamagedError:
     """Return the error for a file whose content is not that of an entity database."""
     return DatabaseDamagedError(
         f"{database}: damaged, or not an entity database ({detail}); "

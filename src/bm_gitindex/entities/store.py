@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
-from bm_gitindex.entities.database import Database, open_for_writing
 from bm_gitindex.entities.failures import delete_failures, read_failures, write_failures
 from bm_gitindex.entities.links import resolve_some
+from bm_gitindex.entities.location import located
 from bm_gitindex.entities.moves import move_entities, refresh_entities, remove_entities
 from bm_gitindex.entities.pathtext import path_to_text
 from bm_gitindex.entities.records import KnownFile, ProjectState, Refresh, Upsert
-from bm_gitindex.entities.rows import StoredEntity
+from bm_gitindex.entities.rows import NEW_PROJECT, StoredEntity, project_columns
 from bm_gitindex.entities.schema import entity, project, sync_run
-from bm_gitindex.entities.tie import LOCAL_PROJECT
 from bm_gitindex.entities.upserts import write_upserts
 from bm_gitindex.errors import EntityMissingError
 from bm_gitindex.rules import Kind
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from bm_gitindex.entities.database import Database
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.records import Delete, FileFailure, Move, SyncRun
 
     AnyRow = Row[*tuple[Any, ...]]
@@ -54,26 +55,21 @@ _STORED_COLUMNS = (
     entity.c.updated_at,
     entity.c.updated_at_from_note,
 )
-_NEW_PROJECT = ProjectState(
-    tie_closed=False,
-    index_trailer=None,
-    parsed_by="",
-    entries_at_full_sync=0,
-    deleted_since_full_sync=0,
-)
 
 
 @asynccontextmanager
-async def open_store(database: Path) -> AsyncIterator[EntityStore]:
+async def open_store(database: Location | Path) -> AsyncIterator[EntityStore]:
     """Open the database for the holder of the project's lock, created and migrated if need be.
 
-    Raises StateWriteError, DatabaseDamagedError, SchemaUnsupportedError, and LockHeldError if a program that does
-    not know of our lock is writing to it; so does every method of the store.
+    A path stands for the SQLite file there. Raises StateWriteError, DatabaseDamagedError, DatabaseServerError,
+    SchemaUnsupportedError, and LockHeldError if a program that does not know of our lock is writing to it; so does
+    every method of the store.
     """
-    async with open_for_writing(database) as opened:
+    location = located(database)
+    async with location.open_for_writing() as opened:
         async with opened.transaction() as connection:
-            project_id = await _project_id(connection)
-        yield EntityStore(opened, project_id)
+            project_id = await _project_id(connection, opened.project)
+        yield EntityStore(location, opened, project_id)
 
 
 class EntityStore:
@@ -82,7 +78,10 @@ class EntityStore:
     Every method that changes something does so in one transaction, unless it says otherwise.
     """
 
-    def __init__(self, database: Database, project_id: int) -> None:
+    def __init__(self, location: Location, database: Database, project_id: int) -> None:
+        self.notices = database.notices
+        """What a user should know of how the project was found."""
+        self._location = location
         self._database = database
         self._project_id = project_id
         self._next_numbers: dict[str, int] = {}
@@ -113,7 +112,7 @@ class EntityStore:
         if not state.tie_closed or state.index_trailer is None:
             raise ValueError("a tie is closed with the trailer of an index")
         async with self._database.transaction() as connection:
-            await self._update_project(connection, _state_columns(state))
+            await self._update_project(connection, project_columns(state))
             await self._record_run(connection, run)
 
     async def is_parsed_by(self, parsed_by: str) -> bool:
@@ -271,26 +270,16 @@ class EntityStore:
     def _require(self, stored: dict[bytes, StoredEntity], paths: Iterable[bytes]) -> None:
         for path in paths:
             if path not in stored:
-                raise EntityMissingError(f"{self._database.path}: there is no entity for {path_to_text(path)}")
+                raise EntityMissingError(f"{self._location}: there is no entity for {path_to_text(path)}")
 
 
-async def _project_id(connection: AsyncConnection) -> int:
-    find = select(project.c.id).where(project.c.name == LOCAL_PROJECT)
+async def _project_id(connection: AsyncConnection, name: str) -> int:
+    find = select(project.c.id).where(project.c.name == name)
     project_id: int | None = (await connection.execute(find)).scalar()
     if project_id is None:
-        await connection.execute(insert(project).values(name=LOCAL_PROJECT, **_state_columns(_NEW_PROJECT)))
+        await connection.execute(insert(project).values(name=name, **project_columns(NEW_PROJECT)))
         project_id = (await connection.execute(find)).scalar_one()
     return project_id
-
-
-def _state_columns(state: ProjectState) -> dict[str, object]:
-    return {
-        "tie_closed": state.tie_closed,
-        "index_trailer": state.index_trailer,
-        "parsed_by": state.parsed_by,
-        "entries_at_full_sync": state.entries_at_full_sync,
-        "deleted_since_full_sync": state.deleted_since_full_sync,
-    }
 
 
 def _known_file(row: AnyRow) -> KnownFile:

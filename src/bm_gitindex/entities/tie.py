@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.entities.sqliteerrors import damaged, translated
-from bm_gitindex.errors import LockHeldError, SchemaUnsupportedError, StateFolderError, StateWriteError
+from bm_gitindex.errors import LockHeldError, NotFoundError, SchemaUnsupportedError, StateFolderError, StateWriteError
 from bm_gitindex.statefolder import check_companions, open_state_file
 
 if TYPE_CHECKING:
@@ -117,6 +117,11 @@ def check_revision(revision: object, database: Path) -> None:
             f"{database}: a newer release of bm-gitindex wrote it (schema {revision}, known up to {SCHEMA_HEAD}); "
             "upgrade bm-gitindex, or delete the file and run `bm-gitindex sync` to rebuild it from the files"
         )
+
+
+def nothing_stored(database: object) -> NotFoundError:
+    """Return the error for a project that was never synced."""
+    return NotFoundError(f"{database}: no entities are stored yet; run `bm-gitindex sync` first")
 
 
 def is_revision(value: object) -> bool:

@@ -7,7 +7,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.sqliteerrors import may_be_the_disk
-from bm_gitindex.entities.tie import is_whole, read_project_state
+from bm_gitindex.entities.tie import is_whole
 from bm_gitindex.errors import DatabaseDamagedError, IndexDamagedError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.compare import Baseline
@@ -23,6 +23,7 @@ from bm_gitindex.worktree.walk import Scope
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.indexlock import IndexLock
@@ -40,6 +41,7 @@ class Run:
     root: Path
     state: StateFolder
     options: Options
+    location: Location
     request: SyncRequest
     lock: IndexLock
     tree: Tree
@@ -107,7 +109,7 @@ def is_tied(project: ProjectState | None, snapshot: IndexSnapshot) -> bool:
 
 
 def set_database_aside(run: Run, error: DatabaseDamagedError) -> bool:
-    """Put a damaged database where it is not lost and not in the way; return whether it was damaged.
+    """Put a damaged file where it is not lost and not in the way; return whether it was damaged.
 
     SQLite calls a database damaged where the disk could not deliver it, which may be over in a moment: it is looked at
     once more, as a whole. Raises StateWriteError, and StateFolderError where it cannot be read.
@@ -147,6 +149,6 @@ def _read_index(run: Run) -> IndexSnapshot:
 
 def _read_project_state(run: Run) -> ProjectState | None:
     try:
-        return read_project_state(run.state.database)
+        return run.location.read_state()
     except DatabaseDamagedError as error:
-        return None if set_database_aside(run, error) else read_project_state(run.state.database)
+        return None if set_database_aside(run, error) else run.location.read_state()

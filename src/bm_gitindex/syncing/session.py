@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus, examine
 from bm_gitindex.config import config_path
-from bm_gitindex.entities.tie import read_file_count, read_project_state
+from bm_gitindex.entities.location import location_of
 from bm_gitindex.errors import (
     BmGitIndexError,
     DatabaseDamagedError,
+    DatabaseServerError,
     EntityMissingError,
     LockHeldError,
     SchemaUnsupportedError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.options import Options
     from bm_gitindex.statefolder import StateFolder
@@ -88,7 +90,8 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
     Raises SafetyStopError where a sync would be stopped, as far as that can be told without reading every row, and
     SchemaUnsupportedError.
     """
-    project = _project_state(state)
+    location = location_of(state, options)
+    project = _project_state(location)
     examination = examine(root, state, options, request.paths)
     if request.paths and not is_tied(project, examination.snapshot):
         examination = examine(root, state, options, ())  # as a sync would: some paths alone do not bring it in order
@@ -103,7 +106,7 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
     report.failed = [skipped for skipped in found.skipped if skipped.reason.is_failure]
     report.peak_rss_bytes = _peak_rss_bytes()
     if not request.allow_mass_delete:
-        check_rehearsal(examination, report.deleted, project, _stored_count(state))
+        check_rehearsal(examination, report.deleted, project, _stored_count(location))
     if examination.snapshot.exists and not is_tied(project, examination.snapshot):
         report.notices.append("index and database do not belong together: a sync compares both with the files")
     return report
@@ -116,7 +119,7 @@ def _started(root: Path, state: StateFolder, options: Options, request: SyncRequ
         # It does no harm where it is: no reason to fail.
         with suppress(OSError):
             remove_leftover(config_path(root))
-        yield Run(root, state, options, request, lock, tree)
+        yield Run(root, state, options, location_of(state, options), request, lock, tree)
 
 
 async def _start(stack: ExitStack, started: Callable[[], AbstractContextManager[Run]], wait_s: float) -> Run:
@@ -155,7 +158,7 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
             findings = await in_thread(lambda: look(run))
         else:
             return findings
-    raise StateFolderError(f"{run.state.database} fails again and again; check the disk") from failure
+    raise StateFolderError(f"{run.location} fails again and again; check the disk") from failure
 
 
 async def _store_findings(run: Run, findings: Findings, report: SyncReport) -> None:
@@ -164,8 +167,8 @@ async def _store_findings(run: Run, findings: Findings, report: SyncReport) -> N
     from bm_gitindex.entities.store import open_store
     from bm_gitindex.syncing.storing import Storing
 
-    with damage_told(run.state.database):
-        async with open_store(run.state.database) as store:
+    with damage_told(run.location):
+        async with open_store(run.location) as store:
             await Storing(run, findings, store, report).store()
 
 
@@ -180,23 +183,23 @@ def _completed(report: SyncReport, run: Run, findings: Findings, started_s: floa
     return report
 
 
-def _project_state(state: StateFolder) -> ProjectState | None:
+def _project_state(location: Location) -> ProjectState | None:
     """Return what the database says of the project; None where it cannot say anything.
 
-    Raises SchemaUnsupportedError.
+    Raises SchemaUnsupportedError and DatabaseServerError.
     """
     try:
-        return read_project_state(state.database)
-    except SchemaUnsupportedError:
+        return location.read_state()
+    except (SchemaUnsupportedError, DatabaseServerError):
         raise
     except BmGitIndexError:
         return None
 
 
-def _stored_count(state: StateFolder) -> int:
+def _stored_count(location: Location) -> int:
     """Return how many files the database knows; 0 where it cannot say."""
     try:
-        return read_file_count(state.database)
+        return location.read_file_count()
     except BmGitIndexError:
         return 0
 

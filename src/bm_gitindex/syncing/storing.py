@@ -69,8 +69,9 @@ class Storing:
 
         Raises SafetyStopError before anything is changed, StateWriteError and DatabaseDamagedError.
         """
+        self._run.notices.extend(self._store.notices)
         if self._is_distrustful:
-            await in_thread(lambda: require_sound(self._run.state.database))
+            await in_thread(lambda: require_sound(self._run.location))
         project = await self._store.state()
         self._failures.remember(await self._store.failures())
         if not self._findings.is_match:
