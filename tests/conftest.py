@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from support.git import Git
+from support.postgresql import NoServerError, PostgreSQL
 from support.project import Project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 settings.register_profile(
@@ -24,6 +26,20 @@ settings.load_profile("default-here")
 def pytest_configure() -> None:
     """Let the tests, and what they start, be interrupted: in a shell's background they would ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server. Where there can be none, what needs it is skipped."""
+    try:
+        server = PostgreSQL()
+        server.start()
+    except (NoServerError, OSError) as error:
+        pytest.skip(f"no PostgreSQL server can run here: {error}")
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

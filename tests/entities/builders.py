@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from bm_gitindex.entities.records import FileFailure, FileRecord, Move, ProjectState, SyncRun, Upsert
 from bm_gitindex.notes.model import Observation, ParsedNote, Relation
 from bm_gitindex.rules import Kind
+from support.postgresql import Served
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    AnyDatabase = Path | Served
 
 TRAILER = bytes(range(20))
 MTIME_NS = 1_700_000_000_123_456_789
@@ -95,12 +98,14 @@ def failure(path: str, **fields: Any) -> FileFailure:
     return FileFailure(path=path.encode(), **(values | fields))
 
 
-def rows(database: Path, query: str) -> list[tuple[Any, ...]]:
+def rows(database: AnyDatabase, query: str) -> list[tuple[Any, ...]]:
+    if isinstance(database, Served):
+        return database.rows(query)
     with closing(sqlite3.connect(database)) as connection, connection:
         return connection.execute(query).fetchall()
 
 
-def links(database: Path) -> dict[tuple[str, str], str | None]:
+def links(database: AnyDatabase) -> dict[tuple[str, str], str | None]:
     """Where each link leads: (path, target) -> path."""
     query = (
         "SELECT origin.file_path, target, meant.file_path FROM relation JOIN entity AS origin ON from_id = origin.id"
@@ -109,11 +114,11 @@ def links(database: Path) -> dict[tuple[str, str], str | None]:
     return {(path, target): meant for path, target, meant in rows(database, query)}
 
 
-def permalinks(database: Path) -> dict[str, str | None]:
+def permalinks(database: AnyDatabase) -> dict[str, str | None]:
     return dict(rows(database, "SELECT file_path, permalink FROM entity"))
 
 
-def ids(database: Path) -> dict[str, int]:
+def ids(database: AnyDatabase) -> dict[str, int]:
     return dict(rows(database, "SELECT file_path, id FROM entity"))
 
 

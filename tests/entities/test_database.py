@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 
+pytestmark = pytest.mark.sqlite_file
+
+
 async def test_new_database_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "entities.db"
     async with open_store(path):

@@ -173,6 +173,7 @@ async def test_same_link_twice_is_two_relations(store: EntityStore, database: Pa
     assert rows(database, "SELECT position, target FROM relation") == [(0, "a"), (1, "a")]
 
 
+@pytest.mark.sqlite_file
 @pytest.mark.parametrize(
     ("query", "index"),
     [

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -18,7 +15,9 @@ from bm_gitindex.rules import Kind
 from entities.builders import fact, file_record, ids, links, parsed, permalinks, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from entities.builders import AnyDatabase
 
 NAMES = ["a", "B", "x y", "x-y", "x_y"]
 PATHS = [f"{folder}{name}.md" for folder in ("", "d/") for name in NAMES] + ["a", "d/f.pdf"]
@@ -74,19 +73,18 @@ class Folder:
 
 @settings(deadline=None, max_examples=60)
 @given(history=steps, resolve_each_step=st.booleans())
-def test_history_leaves_no_trace(empty_database: Path, history: list[Any], resolve_each_step: bool) -> None:
-    with TemporaryDirectory() as folder:
-        grown, built = Path(folder, "grown.db"), Path(folder, "built.db")
-        shutil.copy(empty_database, grown)
-        shutil.copy(empty_database, built)
-        files = asyncio.run(_grow(grown, history, resolve_each_step))
-        asyncio.run(_build(built, files, permalinks(grown)))
-        assert _content(grown) == _content(built)
-        assert links(grown) == links(built)
-        assert rows(grown, "SELECT * FROM relation WHERE pending") == []
+def test_history_leaves_no_trace(
+    new_database: Callable[[], AnyDatabase], history: list[Any], resolve_each_step: bool
+) -> None:
+    grown, built = new_database(), new_database()
+    files = asyncio.run(_grow(grown, history, resolve_each_step))
+    asyncio.run(_build(built, files, permalinks(grown)))
+    assert _content(grown) == _content(built)
+    assert links(grown) == links(built)
+    assert rows(grown, "SELECT * FROM relation WHERE pending") == []
 
 
-async def _grow(database: Path, history: list[Any], resolve_each_step: bool) -> dict[str, Upsert]:
+async def _grow(database: AnyDatabase, history: list[Any], resolve_each_step: bool) -> dict[str, Upsert]:
     model = Folder()
     async with open_store(database) as store:
         for step in history:
@@ -116,7 +114,7 @@ async def _take(store: EntityStore, model: Folder, step: Any) -> None:
         await store.move(model.move(dict(pairs[:count])))
 
 
-async def _build(database: Path, files: dict[str, Upsert], permalink_by_path: dict[str, str | None]) -> None:
+async def _build(database: AnyDatabase, files: dict[str, Upsert], permalink_by_path: dict[str, str | None]) -> None:
     """Store all files at once. What they were called before is their history, which is given as front matter."""
     async with open_store(database) as store:
         await store.put([_called(upsert, permalink_by_path[path]) for path, upsert in sorted(files.items())])
@@ -132,7 +130,7 @@ def _called(upsert: Upsert, permalink: str | None) -> Upsert:
     return upsert if upsert.note is None else replace(upsert, note=replace(upsert.note, permalink=permalink))
 
 
-def _content(database: Path) -> dict[str, list[tuple[Any, ...]]]:
+def _content(database: AnyDatabase) -> dict[str, list[tuple[Any, ...]]]:
     entities = "SELECT file_path, kind, content_type, blob_id, title, type, permalink, alias_key FROM entity ORDER BY 1"
     observations = (
         "SELECT file_path, position, category, content FROM observation JOIN entity ON entity.id = entity_id"

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.sqlite_file
+
+
 @pytest.fixture
 async def filled(database: Path) -> Path:
     async with open_store(database) as store:

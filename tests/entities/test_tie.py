@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.sqlite_file
+
+
 async def test_state_is_that_of_the_last_closed_sync(database: Path) -> None:
     async with open_store(database) as store:
         await store.open_tie()

