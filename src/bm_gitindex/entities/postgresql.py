@@ -35,7 +35,8 @@ _CONNECT_TIMEOUT_S = 10
 _COMMAND_TIMEOUT_S = 600
 _SETTINGS = {"application_name": "bm-gitindex", "lock_timeout": "10s", "timezone": "UTC"}
 # No table of another schema answers to a name of ours, whatever the role's search path is.
-_ONE_SCHEMA = "SELECT set_config('search_path', quote_ident(current_schema()), false)"
+_ONE_SCHEMA = """
+    SELECT set_config('search_path', quote_ident(current_schema()), false) WHERE current_schema() IS NOT NULL"""
 REVISION = "SELECT version_num FROM alembic_version"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
 

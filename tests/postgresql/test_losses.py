@@ -1,0 +1,143 @@
+"""A server that goes away, comes back, or comes back as it was yesterday."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bm_gitindex.entities.store import EntityStore
+from bm_gitindex.errors import DatabaseServerError
+from support.postgresql import PostgreSQL
+from support.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.postgresql import Database
+
+STEPS = ["state", "open_tie", "put", "resolve_links", "record_failures", "close_tie"]
+END_OURS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bm-gitindex'"
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, step: str, event: Any) -> None:
+    """Let something happen just before a step of the store."""
+    ordinary = getattr(EntityStore, step)
+
+    async def after(self: EntityStore, *arguments: Any) -> Any:
+        event()
+        return await ordinary(self, *arguments)
+
+    monkeypatch.setattr(EntityStore, step, after)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_connection_lost_in_a_sync_costs_that_sync_alone(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, step: str
+) -> None:
+    vault.settled_sync()
+    kept = vault.ids()
+    index = vault.index_path.read_bytes()
+    vault.write("new.md", "# New\n[[a]]\n")
+    vault.write("a.md", "# A\nanother\n")
+    with monkeypatch.context() as patch:
+        at_step(patch, step, lambda: vault.rows(END_OURS))
+        with pytest.raises(DatabaseServerError, match="run the command again"):
+            vault.sync()
+    assert vault.index_path.read_bytes() == index
+    assert not vault.state_path.joinpath("index.lock").exists()
+    vault.sync()
+    assert vault.project.verify().ok
+    assert {path: vault.ids()[path] for path in kept} == kept
+    assert vault.meaning() == _built_anew(vault, tmp_path).meaning()
+
+
+def test_the_tie_stays_open_after_a_loss(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.settled_sync()
+    vault.write("new.md")
+    with monkeypatch.context() as patch:
+        at_step(patch, "close_tie", lambda: vault.rows(END_OURS))
+        with pytest.raises(DatabaseServerError):
+            vault.sync()
+    assert vault.rows("SELECT tie_closed FROM project") == [(False,)]
+    assert [mismatch.kind for mismatch in vault.project.verify().mismatches].count("tie") == 1
+    vault.sync()
+    assert vault.rows("SELECT tie_closed FROM project") == [(True,)]
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    """A server of this test's own, to be stopped."""
+    server = PostgreSQL()
+    server.start()
+    yield server
+    server.remove()
+
+
+def test_a_server_started_anew_has_lost_nothing(
+    postgresql: PostgreSQL, server: PostgreSQL, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`postgresql` is asked for so that this is skipped where no server can run."""
+    vault = Vault(vault.root, database=server.database())
+    vault.settled_sync()
+    ids = vault.ids()
+    server.stop()
+    with pytest.raises(DatabaseServerError, match="check that the server is up"):
+        vault.sync()
+    for attempt in (vault.project.verify, vault.project.rehearse_sync):
+        with pytest.raises(DatabaseServerError):
+            attempt()
+    server.start()
+    report = vault.sync()
+    assert (report.unchanged, report.notices) == (3, [])
+
+    vault.write("new.md")
+    with monkeypatch.context() as patch:
+        at_step(patch, "put", lambda: (server.stop(), server.start()))
+        with pytest.raises(DatabaseServerError):
+            vault.sync()
+    assert vault.sync().added == 1
+    assert vault.project.verify().ok
+    assert {path: vault.ids()[path] for path in ids} == ids
+
+
+def test_an_older_database_that_is_put_back_is_compared_with_the_files(vault: Vault, tmp_path: Path) -> None:
+    vault.settled_sync()
+    assert vault.database is not None
+    ids, server = vault.ids(), vault.database.server
+    server.leave(vault.database.name)
+    backup = server.database(vault.database.name)
+    vault.write("new.md", "[[b]]\n")
+    vault.write("b.md", "# B\nchanged\n")
+    vault.root.joinpath("sub/c.md").unlink()
+    vault.settled_sync()
+    restored = Vault(vault.root, database=backup)
+    assert not restored.project.verify().ok
+    report = restored.sync()
+    assert any("do not belong together" in notice for notice in report.notices)
+    assert restored.project.verify().ok
+    assert restored.ids()["a.md"] == ids["a.md"]
+    assert restored.meaning() == _built_anew(vault, tmp_path).meaning()
+    backup.drop()
+
+
+def test_a_database_that_was_emptied_is_filled_again(vault: Vault, database: Database) -> None:
+    vault.settled_sync()
+    before = vault.meaning()
+    database.execute("DELETE FROM entity")
+    assert not vault.project.verify().ok
+    vault.sync(paranoid=True)
+    assert vault.meaning() == before
+    assert vault.project.verify().ok
+
+
+def _built_anew(vault: Vault, folder: Path) -> Vault:
+    """What an SQLite database says of the same files: the two speak alike."""
+    import shutil
+
+    root = folder / "anew"
+    shutil.copytree(vault.root, root, ignore=shutil.ignore_patterns(".basic-memory"))
+    anew = Vault(root)
+    anew.sync()
+    return anew
