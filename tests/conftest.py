@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bm_gitindex.entities.store import open_store
+from bm_gitindex.statefolder import StateFolder
 from support.git import Git
-from support.postgresql import NoServerError, PostgreSQL
+from support.postgresql import NoServerError, PostgreSQL, Served
+from support.profile import NIGHTLY
 from support.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.postgresql import Database
 
 settings.register_profile(
     "default-here",
@@ -21,6 +27,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("default-here")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Ask both databases what does not care which it is; a test that is about one system's own says so."""
+    if "database_kind" in metafunc.fixturenames:
+        is_of_sqlite = metafunc.definition.get_closest_marker("sqlite_file") is not None
+        is_for_the_night = metafunc.definition.get_closest_marker("both_by_night") is not None and not NIGHTLY
+        kinds = ["sqlite"] if is_of_sqlite or is_for_the_night else ["sqlite", "postgresql"]
+        metafunc.parametrize("database_kind", kinds, scope="session")
 
 
 def pytest_configure() -> None:
@@ -40,6 +55,31 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def template(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the present schema and no project."""
+    database = postgresql.database()
+    state = StateFolder(tmp_path_factory.mktemp("template"))
+    state.ensure()
+
+    async def create() -> None:
+        async with open_store(Served(database, state)):
+            pass
+
+    asyncio.run(create())
+    database.empty()
+    postgresql.leave(database.name)
+    return database.name
+
+
+@pytest.fixture
+def served_database(postgresql: PostgreSQL, template: str) -> Iterator[Database]:
+    """A database of this test's own, with the present schema and no project."""
+    made = postgresql.database(template)
+    yield made
+    made.drop()
 
 
 @pytest.fixture

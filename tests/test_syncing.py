@@ -40,10 +40,11 @@ NOTE = "---\ntitle: One\n---\n- [fact] water is wet #nature\n- relates_to [[Two]
 
 
 @pytest.fixture
-def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
-    """A small vault in which every file counts as old."""
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, database_kind: str) -> Vault:
+    """A small vault in which every file counts as old, in an SQLite file and on a server."""
     never_young(monkeypatch)
-    vault = Vault(tmp_path / "vault")
+    database = request.getfixturevalue("served_database") if database_kind == "postgresql" else None
+    vault = Vault(tmp_path / "vault", database=database)
     vault.write("one.md", NOTE)
     vault.write("sub/two.md", "---\ntitle: Two\n---\n")
     vault.write("sub/picture.png", b"\x89PNG")
@@ -63,7 +64,7 @@ def cold_meaning(vault: Vault, tmp_path: Path) -> dict[str, object]:
     """What a first sync of the same files says; a copy that keeps mtimes, since rows hold them."""
     copy = tmp_path / "cold"
     shutil.copytree(vault.root, copy, symlinks=True, ignore=shutil.ignore_patterns(".basic-memory"))
-    cold = Vault(copy, vault.options)
+    cold = Vault(copy, replace(vault.options, database_url=None))  # whatever the database, it says the same
     cold.sync()
     return cold.meaning()
 
@@ -201,6 +202,7 @@ class TestOrdinarySync:
         vault.sync(paranoid=True)
         assert looks() == before
 
+    @pytest.mark.sqlite_file
     def test_the_state_folder_is_for_the_user_alone(self, vault: Vault) -> None:
         vault.sync()
         assert vault.state_path.stat().st_mode & 0o777 == 0o700
@@ -354,7 +356,7 @@ class TestLostAndRestored:
 
     def test_a_lost_database_is_built_anew(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
-        vault.database_path.unlink()
+        vault.lose_database()
         report = vault.sync()
         assert (report.counts["added"], report.counts["unchanged"], report.files_parsed) == (0, 3, 2)
         assert vault.meaning() == cold_meaning(vault, tmp_path)
@@ -375,6 +377,7 @@ class TestLostAndRestored:
 
     def test_both_lost_is_a_first_sync(self, vault: Vault) -> None:
         vault.settled_sync()
+        vault.lose_database()
         shutil.rmtree(vault.state_path)
         assert counts(vault) == {"added": 3}
 
@@ -389,6 +392,7 @@ class TestLostAndRestored:
         assert counts(vault) == {"moved": 1, "deleted": 1, "modified": 1, "unchanged": 5}
         assert vault.ids()["uno.md"] == before["one.md"]
 
+    @pytest.mark.sqlite_file
     @pytest.mark.parametrize("store", ["index", "database"])
     def test_an_older_copy_of_one_store_is_reconciled(self, vault: Vault, tmp_path: Path, store: str) -> None:
         vault.settled_sync()
@@ -405,6 +409,7 @@ class TestLostAndRestored:
         assert vault.meaning() == cold_meaning(vault, tmp_path)
         assert not vault.status().changes
 
+    @pytest.mark.sqlite_file
     def test_a_file_that_moved_keeps_its_id_in_a_database_of_before_the_move(
         self, vault: Vault, tmp_path: Path
     ) -> None:
@@ -419,6 +424,7 @@ class TestLostAndRestored:
         assert vault.ids()["uno.md"] == before["one.md"]
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    @pytest.mark.sqlite_file
     def test_a_copied_folder_is_a_project_of_its_own(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
         copy = Vault(tmp_path / "copy")
@@ -459,6 +465,7 @@ class TestLostAndRestored:
         assert (vault.state_path / "index.corrupt-1").read_bytes() == damaged
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    @pytest.mark.sqlite_file
     @pytest.mark.parametrize("start", [0, 100, 4096, 5000])
     def test_a_damaged_database_is_kept_aside_and_built_anew(self, vault: Vault, tmp_path: Path, start: int) -> None:
         many(vault)
@@ -472,6 +479,7 @@ class TestLostAndRestored:
         assert (vault.state_path / "entities.db.corrupt-1").exists()
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    @pytest.mark.sqlite_file
     @pytest.mark.parametrize("loss", ["DELETE FROM alembic_version", "DROP TABLE alembic_version"])
     def test_a_database_whose_schema_has_no_revision_is_kept_aside_and_built_anew(
         self, vault: Vault, tmp_path: Path, loss: str
@@ -482,6 +490,7 @@ class TestLostAndRestored:
         assert "entities.db.corrupt-1" in report.notices[-1]
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
+    @pytest.mark.sqlite_file
     def test_what_lies_beside_a_damaged_database_is_kept_aside_with_it(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
         vault.database_path.write_bytes(b"no database " * 1000)
@@ -509,7 +518,7 @@ class TestLostAndRestored:
         vault.write("new.md")
         (vault.root / "one.md").unlink()
         assert vault.project.rehearse_sync(["new.md"]).counts["deleted"] == 0
-        vault.database_path.unlink()
+        vault.lose_database()
         assert vault.project.rehearse_sync(["new.md"]).counts["deleted"] == 1
 
     def test_a_path_that_is_none_is_a_wrong_question(self, vault: Vault) -> None:
@@ -586,7 +595,7 @@ class TestCrash:
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         vault.settled_sync()
-        vault.execute("UPDATE project SET tie_closed = 0")
+        vault.execute("UPDATE project SET tie_closed = FALSE")
         index, ids = vault.index_path.read_bytes(), vault.ids()
         with monkeypatch.context() as patch:
             opening_fails(patch)
@@ -631,7 +640,7 @@ class TestCrash:
     ) -> None:
         await vault.project.sync()
         vault.age_index()
-        vault.database_path.unlink()
+        vault.lose_database()
         reading = threading.Event()
         cancelled = threading.Event()
         real = Tree.open_file
@@ -654,6 +663,7 @@ class TestCrash:
         assert vault.meaning() == await asyncio.to_thread(cold_meaning, vault, tmp_path)
 
 
+@pytest.mark.both_by_night
 class TestUnreadable:
     def test_a_file_that_cannot_be_read_is_reported_and_the_rest_goes_on(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
@@ -737,7 +747,7 @@ class TestUnreadable:
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         vault.settled_sync()
-        vault.database_path.unlink()
+        vault.lose_database()
         with monkeypatch.context() as patch:
             deny_folder(patch, b"sub")
             vault.sync()
@@ -771,7 +781,7 @@ class TestUnreadable:
         self, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         vault.settled_sync()
-        vault.database_path.unlink()
+        vault.lose_database()
         with monkeypatch.context() as patch:
             deny_file(patch, b"one.md")
             vault.sync()
@@ -908,6 +918,7 @@ class TestUnderAnotherParser:
         assert vault.meaning() == cold_meaning(vault, tmp_path)
 
 
+@pytest.mark.both_by_night
 class TestLargeFiles:
     LARGE = Options(large_file_bytes=1000)
 
@@ -984,6 +995,7 @@ class TestLargeFiles:
         assert vault.ids()["sub/renamed.bin"] == before["large.bin"]
 
 
+@pytest.mark.both_by_night
 class TestSafetyStops:
     def test_an_emptied_root_stops_the_sync(self, vault: Vault) -> None:
         vault.settled_sync()
@@ -1048,6 +1060,7 @@ class TestSafetyStops:
             vault.sync()
 
 
+@pytest.mark.sqlite_file
 class TestStateFolder:
     def test_state_may_be_kept_elsewhere(self, vault: Vault, tmp_path: Path) -> None:
         vault.options = Options(state_dir=str(tmp_path / "state"))
@@ -1085,7 +1098,7 @@ class TestStateFolder:
     @pytest.mark.parametrize("kind", ["link", "pipe"])
     def test_a_database_that_is_no_file_is_refused(self, vault: Vault, tmp_path: Path, kind: str) -> None:
         vault.sync()
-        vault.database_path.unlink()
+        vault.lose_database()
         victim = tmp_path / "victim"
         victim.touch()
         if kind == "link":
@@ -1105,6 +1118,7 @@ class TestStateFolder:
         assert list((tmp_path / "outside").iterdir()) == []
 
 
+@pytest.mark.both_by_night
 class TestModesOfSync:
     def test_paranoid_compares_what_stat_calls_clean(self, vault: Vault) -> None:
         vault.settled_sync()
@@ -1140,9 +1154,9 @@ class TestModesOfSync:
         [
             (lambda vault: None, False),
             (lambda vault: vault.index_path.unlink(), False),
-            (lambda vault: vault.database_path.unlink(), True),
-            (lambda vault: vault.database_path.write_bytes(b"no database " * 1000), True),
-            (lambda vault: vault.execute("UPDATE project SET tie_closed = 0"), True),
+            (lambda vault: vault.lose_database(), True),
+            (lambda vault: vault.spoil_database(), True),
+            (lambda vault: vault.execute("UPDATE project SET tie_closed = FALSE"), True),
             (lambda vault: vault.execute("UPDATE project SET index_trailer = ?", "00" * 20), True),
         ],
     )
@@ -1195,6 +1209,7 @@ class TestModesOfSync:
         assert note is not None
         assert note.title == "One"
 
+    @pytest.mark.sqlite_file
     def test_git_and_database_are_not_confused_by_a_hot_wal(self, vault: Vault, tmp_path: Path) -> None:
         vault.settled_sync()
         reader = sqlite3.connect(vault.database_path)

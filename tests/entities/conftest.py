@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from support.postgresql import Database, PostgreSQL
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "database_kind" in metafunc.fixturenames:
-        is_of_sqlite = metafunc.definition.get_closest_marker("sqlite_file") is not None
-        kinds = ["sqlite"] if is_of_sqlite else ["sqlite", "postgresql"]
-        metafunc.parametrize("database_kind", kinds, scope="session")
-
-
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the present schema and nothing in it, to be copied."""

@@ -190,6 +190,7 @@ def test_queries_of_every_sync_use_their_index(database: Path, query: str, index
     assert any(f"INDEX {index}" in step[-1] for step in plan)
 
 
+@pytest.mark.sqlite_file
 def test_a_link_is_decided_by_look_ups_in_indexes_alone(database: Path) -> None:
     statement = decide_some(1).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     steps = [step[-1] for step in rows(database, f"EXPLAIN QUERY PLAN {statement}")]

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bm_gitindex.entities import identity
-from bm_gitindex.entities.store import open_store
-from bm_gitindex.statefolder import StateFolder
-from support.postgresql import Served
 from support.vault import Vault, never_young
 
 if TYPE_CHECKING:
@@ -18,28 +14,10 @@ if TYPE_CHECKING:
     from support.postgresql import Database, PostgreSQL
 
 
-@pytest.fixture(scope="session")
-def template(postgresql: PostgreSQL, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a database with the present schema and no project."""
-    database = postgresql.database()
-    state = StateFolder(tmp_path_factory.mktemp("template"))
-    state.ensure()
-
-    async def create() -> None:
-        async with open_store(Served(database, state)):
-            pass
-
-    asyncio.run(create())
-    database.empty()
-    postgresql.leave(database.name)
-    return database.name
-
-
 @pytest.fixture
-def database(postgresql: PostgreSQL, template: str) -> Iterator[Database]:
-    made = postgresql.database(template)
-    yield made
-    made.drop()
+def database(served_database: Database) -> Database:
+    """A database with the present schema and no project."""
+    return served_database
 
 
 @pytest.fixture

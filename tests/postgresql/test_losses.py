@@ -94,7 +94,7 @@ def test_a_server_started_anew_has_lost_nothing(
 
     vault.write("new.md")
     with monkeypatch.context() as patch:
-        at_step(patch, "put", lambda: (server.stop(), server.start()))
+        at_step(patch, "put", server.restart)
         with pytest.raises(DatabaseServerError):
             vault.sync()
     assert vault.sync().added == 1

@@ -125,6 +125,10 @@ class PostgreSQL:
             self._process.wait(timeout=_START_S)
             self._process = None
 
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
     def remove(self) -> None:
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -43,12 +43,18 @@ class Vault:
     def __init__(self, root: Path, options: Options | None = None, database: Database | None = None) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
-        self.options = options or Options()
         self.database = database
-        if database is not None:
-            self.options = replace(self.options, database_url=database.url)
+        self.options = options or Options()
         self.report: SyncReport
         """Of the sync by which a fixture made it."""
+
+    @property
+    def options(self) -> Options:
+        return self._options
+
+    @options.setter
+    def options(self, options: Options) -> None:
+        self._options = options if self.database is None else replace(options, database_url=self.database.url)
 
     @property
     def project(self) -> Project:
@@ -93,17 +99,31 @@ class Vault:
 
     def rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
         if self.database is not None:
-            return self.database.rows(query, *parameters)
+            return self.database.rows(_numbered(query), *parameters)
         with closing(sqlite3.connect(self.database_path)) as connection:
             return connection.execute(query, parameters).fetchall()
 
     def execute(self, statement: str, *parameters: object) -> None:
         if self.database is not None:
-            self.database.rows(statement, *parameters)
+            self.database.rows(_numbered(statement), *parameters)
             return
         with closing(sqlite3.connect(self.database_path)) as connection, connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(statement, parameters)
+
+    def lose_database(self) -> None:
+        """Let the database know nothing any more of this folder."""
+        if self.database is None:
+            self.database_path.unlink()
+        else:
+            self.database.execute("DELETE FROM project")
+
+    def spoil_database(self) -> None:
+        """Let there be nothing of ours where the database is."""
+        if self.database is None:
+            self.database_path.write_bytes(b"no database " * 1000)
+        else:
+            self.database.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
     def ids(self) -> dict[object, object]:
         """Entity id by path."""
@@ -132,6 +152,12 @@ class Vault:
             "relations": self.rows(relations),
             "index": [(path, index[path].blob_id, index[path].tracking) for path in index],
         }
+
+
+def _numbered(query: str) -> str:
+    """Return a query with PostgreSQL's parameters in place of SQLite's."""
+    first, *rest = query.split("?")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(rest, start=1))
 
 
 def paths_of(changes: Iterable[object]) -> list[bytes]:
