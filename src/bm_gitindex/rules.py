@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Tracking
+from bm_gitindex.notes.text import NAME_MAX_BYTES
 
 if TYPE_CHECKING:
     from bm_gitindex.options import Options
@@ -64,6 +65,7 @@ class SkipReason(Enum):
     SOCKET = "socket"
     DEVICE = "device"
     NAME = "name that git does not allow"
+    TOO_LONG = "path longer than a PostgreSQL database takes"
     UNREADABLE = "cannot be read"
     PLACEHOLDER = "not on this machine (cloud placeholder)"
     UNSTABLE = "changed while it was read"
@@ -79,7 +81,7 @@ class SkipReason(Enum):
     @property
     def is_failure(self) -> bool:
         """Whether the user would expect this file to have been read."""
-        return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE)
+        return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE, SkipReason.TOO_LONG)
 
 
 _KEEPS_KNOWN = frozenset(
@@ -110,6 +112,7 @@ class Classifier:
         self._large_kind = _LARGE_KIND[options.large_file_policy]
         self._include_hidden = options.include_hidden
         self._include_temporary = options.include_temporary
+        self._has_server = options.database_url is not None
 
     def kind(self, path: bytes, size_bytes: int) -> Kind:
         """Return how the file at `path` is to be known."""
@@ -124,6 +127,13 @@ class Classifier:
         if name == STATE_FOLDER:
             return True
         return not self._include_temporary and _TEMPORARY.fullmatch(name) is not None
+
+    def is_too_long(self, path: bytes) -> bool:
+        """Return whether the database cannot hold this path; a byte that is no UTF-8 takes four there."""
+        if not self._has_server or 4 * len(path) <= NAME_MAX_BYTES:
+            return False
+        strange = sum("\udc80" <= character <= "\udcff" for character in path.decode("utf-8", "surrogateescape"))
+        return len(path) + 3 * strange > NAME_MAX_BYTES
 
 
 def is_git_folder(name: bytes) -> bool:

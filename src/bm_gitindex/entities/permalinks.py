@@ -10,6 +10,7 @@ from sqlalchemy import select
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.schema import entity
 from bm_gitindex.notes.permalink import generate_permalink
+from bm_gitindex.notes.text import cut_to_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -109,4 +110,4 @@ class _Holders:
 
 
 def _generated(path: bytes) -> str:
-    return generate_permalink(path.decode("utf-8", "replace"))
+    return cut_to_index(generate_permalink(path.decode("utf-8", "replace")))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.notes.links import alias_key, link_key, link_target
 from bm_gitindex.notes.permalink import title_from_path
+from bm_gitindex.notes.text import fits_index
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
@@ -161,9 +162,12 @@ def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[Row]:
 
 
 def tag_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
-    """Yield a row for each tag of a note and of its observations, once; the empty one, of a lone `#`, is none."""
+    """Yield a row for each tag of a note and of its observations, once, that can be looked up.
+
+    The empty one, of a lone `#`, is none, and no index takes in one of any length.
+    """
     tags = {*note.tags, *(tag for observation in note.observations for tag in observation.tags)}
-    for tag in sorted(tags - {""}):
+    for tag in sorted(filter(fits_index, tags - {""})):
         yield {"project_id": project_id, "entity_id": entity_id, "tag": tag}
 
 

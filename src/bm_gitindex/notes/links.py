@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bm_gitindex.notes.permalink import transliterate, without_note_suffix
+from bm_gitindex.notes.text import cut_to_index
 
 _NOT_LETTERS = re.compile(r"[^\w/]+|_+")
 
@@ -23,7 +24,7 @@ def link_key(text: str) -> str:
     name = without_note_suffix(text.strip())
     letters = _NOT_LETTERS.sub("", transliterate(name).lower())
     key = "/".join(part for part in letters.split("/") if part)
-    return key or "_".join(name.casefold().replace("-", "_").split()) or text
+    return cut_to_index(key or "_".join(name.casefold().replace("-", "_").split()) or text)
 
 
 def alias_key(name: str) -> str:

@@ -8,7 +8,7 @@ from bm_gitindex.notes.fields import DateUnusableError, permalink_of, tags_of, t
 from bm_gitindex.notes.frontmatter import split_front_matter
 from bm_gitindex.notes.markdown import read_body
 from bm_gitindex.notes.model import ParsedNote
-from bm_gitindex.notes.text import decode_note
+from bm_gitindex.notes.text import NAME_MAX_BYTES, cut_to_index, decode_note, fits_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,18 +62,22 @@ class _Fields:
         return self._shortened("type", type_of(self.take("type")))
 
     def _shortened(self, key: str, name: str) -> str:
-        if len(name) <= self._most:
-            return name
-        self.warnings.append(f"{key} cut: longer than {self._most} characters")
-        return name[: self._most]
+        cut = cut_to_index(name[: self._most])
+        if cut != name:
+            self.warnings.append(f"{key} cut: longer than {self._bound(name)}")
+        return cut
+
+    def _bound(self, name: str) -> str:
+        """Return which bound a name is beyond."""
+        return f"{self._most} characters" if len(name) > self._most else f"{NAME_MAX_BYTES} bytes"
 
     def take_permalink(self) -> str | None:
         stated = self.rest.get("permalink")
         if isinstance(stated, list | dict):
             self.warnings.append("permalink ignored: not a text")
             return None
-        if isinstance(stated, str) and len(stated) > self._most:
-            self.warnings.append(f"permalink ignored: longer than {self._most} characters")
+        if isinstance(stated, str) and (len(stated) > self._most or not fits_index(stated)):
+            self.warnings.append(f"permalink ignored: longer than {self._bound(stated)}")
             return None
         return permalink_of(self.take("permalink"))
 

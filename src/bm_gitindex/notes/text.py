@@ -8,6 +8,9 @@ import re
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
+NAME_MAX_BYTES = 1_800
+"""PostgreSQL's indexes hold no more than 2,704 bytes of a row; a lower case may be longer than the upper one was."""
+
 
 def clean_text(text: str) -> str:
     """Return text that UTF-8, JSON, SQLite and PostgreSQL can all hold.
@@ -42,3 +45,13 @@ def _decode_other(data: bytes) -> tuple[str, str]:
         return data.decode("cp1252"), "Windows-1252"
     except UnicodeDecodeError:
         return data.decode("latin-1"), "Latin-1"
+
+
+def fits_index(name: str) -> bool:
+    """Return whether an index of any database takes this name in; what does not fit is not looked up by it."""
+    return len(name) <= NAME_MAX_BYTES // 4 or len(name.encode()) <= NAME_MAX_BYTES
+
+
+def cut_to_index(name: str) -> str:
+    """Return as much of a name as an index of any database takes in."""
+    return name if fits_index(name) else name.encode()[:NAME_MAX_BYTES].decode("utf-8", "ignore")

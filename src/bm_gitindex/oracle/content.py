@@ -10,6 +10,7 @@ from bm_gitindex.notes.links import link_key
 from bm_gitindex.notes.parser import parse_note
 from bm_gitindex.notes.permalink import title_from_path
 from bm_gitindex.notes.sketch import sketch
+from bm_gitindex.notes.text import fits_index
 from bm_gitindex.oracle.links import alias_of, name_of
 from bm_gitindex.rules import Kind
 
@@ -98,7 +99,7 @@ def _all_tags(note: ParsedNote) -> set[object]:
     tags: set[object] = set(note.tags)
     for fact in note.observations:
         tags.update(fact.tags)
-    return tags - {""}
+    return {tag for tag in tags - {""} if fits_index(str(tag))}
 
 
 def _observations(note: ParsedNote) -> list[tuple[object, ...]]:

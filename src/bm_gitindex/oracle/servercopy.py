@@ -106,5 +106,7 @@ def _as_sqlite(value: object) -> object:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC).replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}".rjust(26, "0")
+        # The driver takes the first and the last moment there are for infinities, which have no zone.
+        utc = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        return utc.isoformat(" ", "microseconds")
     return value

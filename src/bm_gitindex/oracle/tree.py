@@ -125,6 +125,8 @@ class TreeReader:
             if self._classifier.is_left_out(name) or is_git_folder(name):
                 continue
             path = prefix + name
+            if self._classifier.is_too_long(path):
+                continue
             try:
                 st = os.stat(name, dir_fd=fd, follow_symlinks=False)
             except OSError:

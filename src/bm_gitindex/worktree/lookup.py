@@ -55,6 +55,8 @@ class Lookup:
         return Answer(skipped=unread and Skipped(path, SkipReason.UNSTABLE, f"{unread.why} (its ignore file)"))
 
     def _is_left_out(self, path: bytes) -> bool:
+        if self._classifier.is_too_long(path):
+            return True
         return any(self._classifier.is_left_out(name) or is_git_folder(name) for name in path.split(b"/"))
 
     def _judge(self, path: bytes) -> tuple[bool, Skipped | None]:

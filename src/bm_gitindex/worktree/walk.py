@@ -130,6 +130,8 @@ class _FolderLook:
             return
         if is_git_folder(name):
             self.skipped.append(Skipped(path, SkipReason.NAME))
+        elif self._classifier.is_too_long(path):
+            self.skipped.append(Skipped(path, SkipReason.TOO_LONG))
         elif os.fsencode(entry.name) != name or (is_folder and _is_elsewhere(entry)):
             self.skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
         elif is_folder:
