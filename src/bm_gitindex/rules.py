@@ -81,7 +81,7 @@ class SkipReason(Enum):
     @property
     def is_failure(self) -> bool:
         """Whether the user would expect this file to have been read."""
-        return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE, SkipReason.TOO_LONG)
+        return self in (SkipReason.UNREADABLE, SkipReason.UNSTABLE)
 
 
 _KEEPS_KNOWN = frozenset(

@@ -141,6 +141,7 @@ QUERIES = {
 }
 
 
+@pytest.mark.sqlite_file
 @pytest.mark.parametrize(("query", "index"), QUERIES.values(), ids=QUERIES)
 def test_queries_use_their_index(database: Path, query: object, index: str) -> None:
     statement = query.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]

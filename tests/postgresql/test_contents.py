@@ -69,7 +69,7 @@ def test_a_path_that_is_too_long_is_told_and_the_rest_is_stored(vault: Vault, by
     expected = 4 if byte != b"\xff" else 3
     report = vault.settled_sync()
     assert report.added == expected
-    assert {skipped.reason for skipped in report.failed} == {SkipReason.TOO_LONG}
+    assert {skipped.reason for skipped in report.skipped} == {SkipReason.TOO_LONG}
     assert vault.project.verify().ok
     assert vault.sync().unchanged == expected
     assert {skipped.reason for skipped in vault.status().skipped} == {SkipReason.TOO_LONG}
@@ -80,7 +80,7 @@ def test_in_a_file_no_path_is_too_long(vault: Vault) -> None:
     _write_deep(local, [b"x" * 200] * 20, b"long.md")
     assert local.sync().added == 4
     assert local.project.verify().ok
-    assert vault.sync().failed
+    assert [skipped.reason for skipped in vault.sync().skipped] == [SkipReason.TOO_LONG]
     assert vault.project.verify().ok
 
 

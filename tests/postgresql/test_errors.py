@@ -236,7 +236,7 @@ def test_what_a_server_reports_is_told_as_what_it_is(
 ) -> None:
     import asyncpg
 
-    error = type("Error", (asyncpg.PostgresError,), {"sqlstate": state})("first line\nDETAIL: of a note")
+    error = asyncpg.PostgresError.new({"C": state, "M": "what happened", "D": "of a note"})
     reported = postgresql_module.translated(error, database.at)
     assert (None if reported is None else type(reported)) is expected
     assert reported is None or "of a note" not in str(reported)

@@ -61,7 +61,8 @@ async def open_reader(database: Location | Path) -> AsyncIterator[Entities]:
 class Entities:
     """The entities of one project, to be read by one task at a time.
 
-    All methods raise DatabaseDamagedError, DatabaseServerError, and LockHeldError where a writer allows no reading beside it.
+    All methods raise DatabaseDamagedError, DatabaseServerError, and LockHeldError where a writer allows no reading
+    beside it.
     """
 
     def __init__(self, location: Location, database: Database, project_id: int) -> None:
