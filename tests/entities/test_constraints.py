@@ -57,11 +57,12 @@ IMPOSSIBLE: dict[str, tuple[Table, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("table", "name"), NOT_NULL, ids=[f"{table}.{name}" for table, name in NOT_NULL])
-async def test_what_must_be_there_cannot_be_null(filled: EntityStore, table: Table, name: str) -> None:
-    with pytest.raises(IntegrityError, match=r"(?i)not.null"):
-        async with filled._database.transaction() as connection:
-            await connection.execute(update(table).values({name: null()}))
+async def test_what_must_be_there_cannot_be_null(filled: EntityStore) -> None:
+    assert len(NOT_NULL) > 40
+    for table, name in NOT_NULL:
+        with pytest.raises(IntegrityError, match=rf"(?i)not.null.*{name}|{name}.*not.null"):
+            async with filled._database.transaction() as connection:
+                await connection.execute(update(table).values({name: null()}))
 
 
 @pytest.mark.parametrize("what", IMPOSSIBLE)

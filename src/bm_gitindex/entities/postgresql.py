@@ -145,12 +145,18 @@ def asked(server: Server, question: Callable[[Connection], Coroutine[Any, Any, T
             finally:
                 await connection.close(timeout=_CONNECT_TIMEOUT_S)
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _has_loop():
         return asyncio.run(answer())
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(lambda: asyncio.run(answer())).result()
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,0 +1,118 @@
+"""Readers beside a writer on a server, and in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from bm_gitindex import Filter
+from bm_gitindex.entities.store import EntityStore
+from bm_gitindex.oracle import servercopy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from bm_gitindex.entities.server import Server
+    from support.vault import Vault
+
+
+def test_a_sync_while_verify_looks_is_no_mismatch(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault.settled_sync()
+    ordinary = servercopy.copy_project
+    syncs = 0
+
+    def copy(server: Server, project: str, path: Path) -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs == 1:
+            vault.write("new.md", "[[a]]\n")
+            vault.sync()
+        ordinary(server, project, path)
+
+    monkeypatch.setattr(servercopy, "copy_project", copy)
+    assert vault.project.verify().ok
+    assert syncs == 2
+
+
+def test_what_verify_sees_is_one_moment(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two tables a sync replaces everything: no row of the one then refers to nothing in the other."""
+    vault.settled_sync()
+    ordinary = servercopy._copy_table
+    tables = 0
+
+    async def copy(*arguments: Any) -> None:
+        nonlocal tables
+        tables += 1
+        if tables == 3:
+            await asyncio.to_thread(vault.execute, "DELETE FROM entity")
+        await ordinary(*arguments)
+
+    monkeypatch.setattr(servercopy, "_copy_table", copy)
+    verification = vault.project.verify()
+    assert not [mismatch for mismatch in verification.mismatches if mismatch.kind == "database"]
+
+
+def test_a_damaged_row_is_found(vault: Vault) -> None:
+    vault.settled_sync()
+    vault.execute("UPDATE entity SET title = 'wrong' WHERE file_path = 'a.md'")
+    assert [(one.path, one.kind) for one in vault.project.verify().mismatches] == [(b"a.md", "title")]
+    vault.sync(paranoid=True)
+    assert vault.project.verify().ok
+
+
+def test_a_row_that_leads_into_another_project_is_found(vault: Vault) -> None:
+    vault.settled_sync()
+    vault.execute(
+        "INSERT INTO project (name, tie_closed, parsed_by, entries_at_full_sync, deleted_since_full_sync)"
+        " VALUES ('other', true, '', 0, 0)"
+    )
+    vault.execute("UPDATE relation SET project_id = (SELECT max(id) FROM project) WHERE target = 'b'")
+    kinds = {mismatch.kind for mismatch in vault.project.verify().mismatches}
+    assert "database" in kinds
+
+
+def test_whoever_has_an_event_loop_may_call_what_blocks(vault: Vault) -> None:
+    async def in_loop() -> None:
+        assert (await vault.project.sync()).added == 3
+        assert vault.project.verify().ok
+        assert vault.project.rehearse_sync().unchanged == 3
+        async with vault.project.entities() as entities:
+            assert await entities.count() == 3
+            assert [found.file_path async for found in entities.find(Filter(tags=("tag",)))] == [b"a.md"]
+            assert [found.file_path async for found in entities.find(Filter(tags=("nul\0",)))] == []
+
+    asyncio.run(in_loop())
+
+
+async def test_a_reader_sees_one_moment_and_keeps_no_writer_waiting(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await vault.project.sync()
+    async with vault.project.entities() as entities, entities._database.transaction() as connection:
+        before = (await connection.exec_driver_sql("SELECT count(*) FROM entity")).scalar_one()
+        vault.write("new.md")
+        await vault.project.sync()
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM entity")).scalar_one() == before == 3
+
+
+async def test_a_cancelled_sync_leaves_the_connection_closed(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+    ordinary = EntityStore.put
+
+    async def put(self: EntityStore, *arguments: Any) -> Any:
+        begun.set()
+        await asyncio.sleep(0)
+        return await ordinary(self, *arguments)
+
+    monkeypatch.setattr(EntityStore, "put", put)
+    task = asyncio.create_task(vault.project.sync())
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
+    ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'bm-gitindex' AND state <> 'idle'"
+    assert vault.rows(ours) == [(0,)]
+    await vault.project.sync()
+    assert vault.project.verify().ok
