@@ -93,7 +93,7 @@ def is_constant(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-BUILDERS = {"select", "insert", "update", "delete", "and_", "or_", "union", "upsert", "sqlite_insert"}
+BUILDERS = {"select", "insert", "update", "delete", "and_", "or_", "union", "upsert", "sqlite_insert", "decide_some"}
 
 
 def is_statement(node: ast.expr) -> bool:

@@ -7,12 +7,12 @@ what hangs on the old one.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy import bindparam, insert, select, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,11 @@ down_revision = "0001"
 
 _ROWS_AT_ONCE = 500
 _NIL_UUID = "00000000-0000-0000-0000-000000000000"
+_ENTITY = sa.table(
+    "entity", sa.column("id"), sa.column("project_id"), sa.column("external_id"), sa.column("tags", sa.JSON())
+)
+_OBSERVATION = sa.table("observation", sa.column("entity_id"), sa.column("tags", sa.JSON()))
+_ENTITY_TAG = sa.table("entity_tag", sa.column("project_id"), sa.column("entity_id"), sa.column("tag", sa.Text()))
 _ENTITY_INDEXES = {
     "ix_entity_project_id_type": ["project_id", "type"],
     "ix_entity_project_id_updated_at": ["project_id", "updated_at"],
@@ -84,36 +89,29 @@ def _create_entity_tag() -> None:
 
 
 def _give_external_ids() -> None:
-    update = sa.text("UPDATE entity SET external_id = :external_id WHERE id = :id")
-    for rows in _pages("SELECT id, project_id, tags FROM entity WHERE id > :last ORDER BY id LIMIT :most"):
-        op.get_bind().execute(update, [{"id": row.id, "external_id": str(uuid4())} for row in rows])
+    for rows in _pages(_ENTITY):
+        values = [{"row_id": row.id, "external_id": str(uuid4())} for row in rows]
+        op.get_bind().execute(update(_ENTITY).where(_ENTITY.c.id == bindparam("row_id")), values)
 
 
 def _fill_entity_tag() -> None:
     """Store the tags of entities, and those of their observations, each once; an empty one is none."""
-    of_entities = "SELECT id, id AS entity_id, tags FROM entity WHERE id > :last ORDER BY id LIMIT :most"
-    of_observations = "SELECT id, entity_id, tags FROM observation WHERE id > :last ORDER BY id LIMIT :most"
-    insert = sa.text("""
-        INSERT INTO entity_tag (project_id, entity_id, tag) SELECT e.project_id, e.id, CAST(:tag AS TEXT)
-        FROM entity AS e WHERE e.id = :entity_id
-        AND NOT EXISTS (SELECT 1 FROM entity_tag AS t WHERE t.entity_id = e.id AND t.tag = :tag)
-    """)
-    for query in (of_entities, of_observations):
-        for rows in _pages(query):
-            tags = {(row.entity_id, tag) for row in rows for tag in _tags(row.tags) if tag}
-            if tags:
-                values = [{"entity_id": entity_id, "tag": tag} for entity_id, tag in sorted(tags)]
-                op.get_bind().execute(insert, values)
+    for entities in _pages(_ENTITY):
+        owners = {row.id: row.project_id for row in entities}
+        tags = {(row.id, tag) for row in entities for tag in row.tags}
+        mine = select(_OBSERVATION.c.entity_id, _OBSERVATION.c.tags).where(_OBSERVATION.c.entity_id.in_(owners))
+        tags |= {(row.entity_id, tag) for row in op.get_bind().execute(mine) for tag in row.tags}
+        values = [{"project_id": owners[owner], "entity_id": owner, "tag": tag} for owner, tag in sorted(tags) if tag]
+        if values:
+            op.get_bind().execute(insert(_ENTITY_TAG), values)
 
 
-def _pages(query: str) -> Iterator[list[sa.Row[tuple[object, ...]]]]:
+def _pages(table: sa.TableClause) -> Iterator[list[sa.Row[*tuple[Any, ...]]]]:
     last = 0
-    while rows := list(op.get_bind().execute(sa.text(query), {"last": last, "most": _ROWS_AT_ONCE})):
+    while True:
+        page = select(table).where(table.c.id > last).order_by(table.c.id).limit(_ROWS_AT_ONCE)
+        rows = list(op.get_bind().execute(page))
+        if not rows:
+            return
         yield rows
         last = rows[-1].id
-
-
-def _tags(stored: object) -> list[str]:
-    """Return the tags in a column of JSON, which a driver gives as text or has read already."""
-    tags: list[str] = json.loads(stored) if isinstance(stored, str) else stored  # type: ignore[assignment]
-    return tags
