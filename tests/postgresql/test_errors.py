@@ -242,6 +242,13 @@ def test_what_a_server_reports_is_told_as_what_it_is(
     assert reported is None or "of a note" not in str(reported)
 
 
+def test_a_connection_that_is_no_more_is_the_servers_affair(database: Database) -> None:
+    import asyncpg
+
+    for error in (asyncpg.InterfaceError("connection is closed"), ConnectionResetError("reset"), TimeoutError()):
+        assert isinstance(postgresql_module.translated(error, database.at), DatabaseServerError)
+
+
 def test_a_fault_of_the_program_is_not_the_servers(database: Database) -> None:
     with pytest.raises(KeyError), postgresql_module.errors_translated(database.at):
         raise KeyError("ours")

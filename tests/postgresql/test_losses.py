@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bm_gitindex.entities import postgresql, serverdatabase
 from bm_gitindex.entities.store import EntityStore
-from bm_gitindex.errors import DatabaseServerError
+from bm_gitindex.errors import DatabaseServerError, LockHeldError
 from support.postgresql import PostgreSQL
 from support.vault import Vault
 
@@ -66,9 +68,40 @@ def test_the_tie_stays_open_after_a_loss(vault: Vault, monkeypatch: pytest.Monke
     assert vault.rows("SELECT tie_closed FROM project") == [(True,)]
 
 
+def test_a_writer_that_the_server_still_serves_is_waited_for(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync that was killed may have sent its last batch, which is yet to be committed."""
+    vault.settled_sync()
+    vault.write("new.md")
+    monkeypatch.setitem(postgresql._SETTINGS, "lock_timeout", "50ms")
+    key = serverdatabase._WRITING
+    vault.rows("SELECT pg_advisory_lock(? + id) FROM project", key)
+    assert vault.project.verify().pending == (b"new.md",)
+    with pytest.raises(LockHeldError, match="another program is using it"):
+        vault.sync()
+    vault.rows("SELECT pg_advisory_unlock(? + id) FROM project", key)
+    assert vault.sync().added == 1
+
+
+def test_projects_are_written_side_by_side(vault: Vault) -> None:
+    vaults = [vault]
+    for number in range(4):
+        other = Vault(vault.root.with_name(f"other {number}"), database=vault.database)
+        for name in range(20):
+            other.write(f"{name}.md", f"# {name}\n[[a]]\n- [x] y #{number}\n")
+        vaults.append(other)
+
+    async def sync_all() -> None:
+        for _ in range(2):
+            await asyncio.gather(*(one.project.sync() for one in vaults))
+
+    asyncio.run(sync_all())
+    assert all(one.project.verify().ok for one in vaults)
+    assert vault.rows("SELECT count(*) FROM entity") == [(83,)]
+
+
 @pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    """A server of this test's own, to be stopped."""
+def server(database: Database) -> Iterator[PostgreSQL]:
+    """A server of this test's own, to be stopped; where none can run, there is no `database` either."""
     server = PostgreSQL()
     server.start()
     yield server
@@ -76,9 +109,8 @@ def server() -> Iterator[PostgreSQL]:
 
 
 def test_a_server_started_anew_has_lost_nothing(
-    postgresql: PostgreSQL, server: PostgreSQL, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    server: PostgreSQL, vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`postgresql` is asked for so that this is skipped where no server can run."""
     vault = Vault(vault.root, database=server.database())
     vault.settled_sync()
     ids = vault.ids()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _OPENING = 0x626D_6769_7469_6478
 """Key of the advisory lock under which tables are made and projects told apart; any number, but the same one always."""
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(:key)"
+_WRITING = 0x626D_6769_0000_0000
+"""With a project's row id added, the key of the advisory lock that its writer holds as long as it is connected."""
+_ONE_WRITER = "SELECT pg_advisory_lock(:key + id) FROM project WHERE name = :project"
 
 
 @asynccontextmanager
@@ -44,6 +47,9 @@ async def open_for_writing(server: Server, state: StateFolder) -> AsyncIterator[
             await transaction.run_sync(_migrate, server)
             settled = await settle(transaction, claim)
         await asyncio.to_thread(write_settled, claim, settled)
+        async with opened.transaction() as transaction:
+            # The server may still be at work for a writer that was killed, or be asked by a clone of this machine.
+            await transaction.execute(text(_ONE_WRITER), {"key": _WRITING, "project": settled.id})
         yield Database(connection, partial(errors_translated, server), settled.id, settled.notices)
 
 
