@@ -44,6 +44,7 @@ BAD = [
     f"postgresql://host/db?passfile=/tmp/{SECRET}",
     f"postgresql://me:a/{SECRET}@host/db",
     f"postgresql://me:12/{SECRET}@host/db",
+    f"postgresql://me:12/{SECRET}@host",
     f"postgresql://me:a#{SECRET}@host/db",
     f"postgresql://me:12#{SECRET}@host/db",
     f"postgresql://me:a?{SECRET}@host/db",
@@ -102,8 +103,9 @@ def test_the_command_line_tells_no_password(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_a_password_is_told_from_what_the_url_says_else(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="PGPASSWORD, or in the file that PGPASSFILE names"):
-        server_at(f"postgresql://me:{SECRET}@host/db")
+    for url in (f"postgresql://me:{SECRET}@host/db", f"postgresql://host/db?password={SECRET}"):
+        with pytest.raises(ConfigError, match="PGPASSWORD, or in the file that PGPASSFILE names"):
+            server_at(url)
     assert SECRET not in repr(Options(database_url=f"postgresql://me:{SECRET}@host/db"))
 
 

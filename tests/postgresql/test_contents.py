@@ -75,6 +75,18 @@ def test_a_path_that_is_too_long_is_told_and_the_rest_is_stored(vault: Vault, by
     assert {skipped.reason for skipped in vault.status().skipped} == {SkipReason.TOO_LONG}
 
 
+def test_a_permalink_that_is_longer_than_its_path_is_cut(vault: Vault) -> None:
+    """A syllable of Hangul takes three bytes, and its transliteration up to seven."""
+    syllables = [chr(RANDOM.randrange(0xAC00, 0xD7A3)) for _ in range(84 * 7)]
+    folders = ["".join(syllables[start : start + 84]).encode() for start in range(0, len(syllables), 84)]
+    for name in (b"a.md", b"b.md"):
+        _write_deep(vault, folders, name)
+    assert vault.settled_sync().added == 5
+    permalinks = [text for (text,) in vault.rows("SELECT permalink FROM entity WHERE octet_length(permalink) > 1000")]
+    assert len(set(permalinks)) == 2
+    assert vault.project.verify().ok
+
+
 def test_in_a_file_no_path_is_too_long(vault: Vault) -> None:
     local = Vault(vault.root)
     _write_deep(local, [b"x" * 200] * 20, b"long.md")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,6 +144,19 @@ def test_the_original_comes_back_after_its_copy_was_taken_for_it(vault: Vault) -
         _read(vault)
     notice(vault, "have become those of")
     assert ids_of(copy) == kept
+    assert_apart(vault, copy)
+
+
+def test_the_original_comes_back_even_where_nothing_tells_its_files_from_the_copys(vault: Vault) -> None:
+    """Without ctime and inode both have the same index, to the last byte."""
+    vault.options = replace(vault.options, trust_ctime=False)
+    vault.settled_sync()
+    copy = copied(vault, "copy")
+    vault.root.rename(vault.root.with_name("unmounted"))
+    copy.settled_sync()
+    vault.root.with_name("unmounted").rename(vault.root)
+    assert vault.index.trailer == copy.index.trailer
+    notice(vault, "have become those of")
     assert_apart(vault, copy)
 
 
