@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Text, cast, exists, select
 
-from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.chunks import INSERT_CHUNK, QUERY_CHUNK, chunks
 from bm_gitindex.entities.records import Filter
 from bm_gitindex.entities.schema import entity, entity_tag, relation
 from bm_gitindex.rules import Kind
@@ -80,8 +80,8 @@ def unresolved_ids(project_id: int) -> Select[int]:
 async def fetch_ids(connection: AsyncConnection, query: Select[int]) -> array[int]:
     """Return the ids that a query finds, in its order."""
     ids = array("q")
-    async for row in await connection.stream(query):
-        ids.append(row[0])
+    async for rows in (await connection.stream(query)).partitions(INSERT_CHUNK):
+        ids.extend(row[0] for row in rows)
     return ids
 
 
