@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bm_gitindex.project import Project, open_entities, status, sync
     from bm_gitindex.rules import Kind, Skipped, SkipReason
     from bm_gitindex.survey import Counters
+    from bm_gitindex.syncing.importing import ImportReport, ImportRequest
     from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Mismatch, Verification
 
@@ -38,6 +39,8 @@ __all__ = [
     "Entity",
     "EntitySummary",
     "Filter",
+    "ImportReport",
+    "ImportRequest",
     "Kind",
     "Mismatch",
     "Neighbour",
@@ -68,6 +71,8 @@ _MODULES = {
     "Entity": "entities.records",
     "EntitySummary": "entities.records",
     "Filter": "entities.records",
+    "ImportReport": "syncing.importing",
+    "ImportRequest": "syncing.importing",
     "Kind": "rules",
     "Mismatch": "verify",
     "Neighbour": "entities.records",

@@ -77,3 +77,7 @@ class EntityMissingError(BmGitIndexError):
 
 class SchemaUnsupportedError(BmGitIndexError):
     """The entity database was written by a newer release."""
+
+
+class ForeignDatabaseError(UsageError):
+    """The database of another program that was named is none, is damaged, or lacks what was asked for."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
     from bm_gitindex.progress import Progress
+    from bm_gitindex.syncing.importing import ImportReport, ImportRequest
     from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Verification
 
@@ -82,6 +83,22 @@ class Project:
         from bm_gitindex.syncing.session import rehearse
 
         return rehearse(self.root, self.state, self.options, self._request(paths, request))
+
+    async def import_basic_memory(self, request: ImportRequest) -> ImportReport:
+        """Sync, then take over external ids, permalinks and times of creation from a database of basic-memory.
+
+        Raises ForeignDatabaseError for one that cannot be used, NotFoundError for a rehearsal before the first sync,
+        and what `sync` raises; nothing was taken over then.
+        """
+        from bm_gitindex.syncing.importing import import_identities
+
+        return await import_identities(checked_root(self.root), self.state, self.options, request)
+
+    def import_basic_memory_blocking(self, request: ImportRequest) -> ImportReport:
+        """Do as `import_basic_memory` does, for callers without an event loop of their own."""
+        from bm_gitindex.syncing.importing import import_identities_blocking
+
+        return import_identities_blocking(checked_root(self.root), self.state, self.options, request)
 
     def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
         """Compare files, by their content, with index and database, and return what does not agree.

@@ -15,7 +15,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("errors", "options", "progress"),
     1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
-        *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "writerlock", "config"),
+        *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "writerlock", "config", "basicmemory"),
         *("worktree", "worktree.*", "entities", "entities.*", "versioning", "versioning.*"),
     ),
     3: ("survey", "renames", "changes"),

@@ -12,14 +12,14 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from bm_gitindex import __version__
-from bm_gitindex.cli import config, find, links, ls_files, show, status, sync, verify
+from bm_gitindex.cli import config, find, import_basic_memory, links, ls_files, show, status, sync, verify
 from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, plain, print_error
 from bm_gitindex.errors import BmGitIndexError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = (status, sync, ls_files, show, find, links, verify, config)
+_COMMANDS = (status, sync, ls_files, show, find, links, verify, config, import_basic_memory)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -102,6 +102,53 @@ class ProjectState:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """What an entity is known by in another database, for the file at `path`."""
+
+    path: bytes
+    external_id: str
+    permalink: str | None
+    """None where it has none there."""
+    created_at: datetime | None
+    """None where that is not known there."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldIdentity:
+    """What an entity is known by here."""
+
+    id: int
+    path: bytes
+    kind: Kind
+    blob_id: bytes
+    external_id: str
+    permalink: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What an entity is to be known by from now on; None stands for what stays."""
+
+    entity_id: int
+    external_id: str | None
+    permalink: str | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """A name that an entity cannot have."""
+
+    path: bytes
+    wanted: str
+    held: str | None
+    """What it has instead, and keeps."""
+    holder: bytes | None
+    """The path of the entity that has the name, and keeps it; None where the name was to be given to several."""
+
+
+@dataclass(frozen=True, slots=True)
 class SyncRun:
     """One finished sync, for the record."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from bm_gitindex.entities.adopting import Adopting
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.failures import delete_failures, read_failures, write_failures
 from bm_gitindex.entities.links import resolve_some
@@ -216,6 +217,13 @@ class EntityStore:
             if resolved.decided == 0:
                 return found
             found += resolved.found
+
+    @asynccontextmanager
+    async def adopting(self) -> AsyncIterator[Adopting]:
+        """Take over identities in one transaction: all that the body adopts, or nothing if it raises."""
+        async with self._database.transaction() as connection:
+            yield Adopting(connection, self._project_id)
+        self._next_numbers.clear()
 
     async def failures(self) -> dict[bytes, FileFailure]:
         """Return the files that could not be read, by path: the last 100 at most."""

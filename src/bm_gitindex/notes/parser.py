@@ -43,6 +43,13 @@ def parse_note(data: bytes, bounds: NoteBounds) -> ParsedNote:
     )
 
 
+def parse_identity(data: bytes, bounds: NoteBounds) -> tuple[str | None, datetime | None]:
+    """Return the permalink and the time of creation that `parse_note` finds in the same note."""
+    text, _warnings = decode_note(data)
+    fields = _Fields(split_front_matter(text, bounds).values, bounds.name_max_characters)
+    return fields.take_permalink(), fields.take_time("created")
+
+
 class _Fields:
     """The keys of a header; those that are taken, and can be used, leave the rest."""
 
