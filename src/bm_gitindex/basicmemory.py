@@ -137,7 +137,7 @@ def _connected(path: Path, watch: _Watch, stack: ExitStack) -> sqlite3.Connectio
     return connection
 
 
-def _authorize(action: int, first: str | None, second: str | None, database: str | None, inner: str | None) -> int:
+def _authorize(action: int, first: str | None, second: str | None, _database: str | None, inner: str | None) -> int:
     """Let a statement read the columns that are needed, and call what is needed for that.
 
     Without `trusted_schema`, which would do as much, SQLite opens no database whose indexes call `json_extract`, as
