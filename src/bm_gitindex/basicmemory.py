@@ -133,8 +133,14 @@ def _connected(path: Path, watch: _Watch, stack: ExitStack) -> sqlite3.Connectio
     for pragma in ("query_only = ON", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("BEGIN")
+    connection.text_factory = _lenient
     connection.set_authorizer(_authorize)
     return connection
+
+
+def _lenient(data: bytes) -> str:
+    """Return text of a damaged schema; the values of rows are fetched as bytes."""
+    return data.decode("utf-8", "replace")
 
 
 def _authorize(action: int, first: str | None, second: str | None, _database: str | None, inner: str | None) -> int:
