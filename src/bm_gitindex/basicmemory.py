@@ -332,6 +332,8 @@ def _moment(text: str | None) -> datetime | None:
 def _errors_translated(database: Path) -> Iterator[None]:
     try:
         yield
+    except UnicodeDecodeError as error:  # of what SQLite says of a damaged schema, quoting it
+        raise _no_database(database, error) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         if code & _PRIMARY_CODE in _BUSY:

@@ -12,7 +12,7 @@ import pytest
 from bm_gitindex import ImportRequest, NoteBounds, Options
 from bm_gitindex.entities.adopting import Adopting
 from bm_gitindex.errors import NotFoundError
-from bm_gitindex.syncing import importing
+from bm_gitindex.syncing import importing, session
 from support.basicmemory import ELSEWHERE, GONE, NOTES, PROJECT
 from support.importing import STORED, adopt, identities, permalinks
 
@@ -179,10 +179,9 @@ def test_a_note_that_changes_under_the_import_is_left_for_the_next(
 ) -> None:
     garden.sync()
     before = identities(garden)["Soil.md"]
-    sync = importing.sync
 
     async def then_edit(*arguments: object) -> object:
-        report = await sync(*arguments)  # type: ignore[arg-type]
+        report = await session.sync(*arguments)  # type: ignore[arg-type]
         garden.write("Soil.md", "---\npermalink: mine\n---\n")
         return report
 

@@ -149,9 +149,7 @@ def _replaced_by(theirs: TheirDatabase, *statements: str) -> None:
         (["CREATE VIRTUAL TABLE entity USING fts5(file_path)"], "not a plain table"),
         (["CREATE TABLE entity (file_path, external_id, permalink, created_at)"], "no column project_id"),
         (
-            [
-                """CREATE TABLE entity (project_id, file_path, external_id, permalink AS (hex(zeroblob(9))), created_at)"""
-            ],
+            ["CREATE TABLE entity (project_id, file_path, external_id, permalink AS (hex(9)), created_at)"],
             "no column permalink",
         ),
         ([], "no table entity"),
