@@ -27,8 +27,8 @@ def test_a_vault_of_a_real_basic_memory_keeps_its_identities(tmp_path: Path, vau
     folder = home / PROJECT
     if vault == "fixtures":
         # Some of the folder: the whole of it takes basic-memory minutes.
-        names = sorted(path.name for path in (FIXTURES / "EIPS").glob("*.md"))[:40]
-        write_notes(folder, {f"EIPS/{name}": (FIXTURES / "EIPS" / name).read_bytes() for name in names})
+        some = sorted(FIXTURES.rglob("*.md"))[:40]
+        write_notes(folder, {str(path.relative_to(FIXTURES)): path.read_bytes() for path in some})
     else:
         write_notes(folder, NOTES)
     as_they_were = shutil.copytree(folder, home / "as they were")
