@@ -22,6 +22,7 @@ from uuid import UUID
 from bm_gitindex.entities.records import Identity
 from bm_gitindex.entities.tie import read_only_uri
 from bm_gitindex.errors import ForeignDatabaseError, LockHeldError
+from bm_gitindex.notes.text import fits_index
 from bm_gitindex.statefolder import check_companions, open_state_file
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ def _identity(path: _Value, external_id: _Value, permalink: _Value, created_at: 
     if uuid is None or not _is_uuid(uuid):
         return Rejected(path.data, "its external id is no UUID")
     link = _text(permalink)
-    if permalink.type != "null" and not link:
+    if permalink.type != "null" and (not link or not fits_index(link)):
         return Rejected(path.data, "its permalink is no text, or too long")
     created = None
     if created_at.type != "null":

@@ -25,10 +25,13 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def garden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
+def garden(
+    tmp_path: Path, database_kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Vault:
     """The notes of the dump, as they were before basic-memory wrote to them; not synced yet."""
     never_young(monkeypatch)
-    vault = Vault(tmp_path / "garden")
+    database = request.getfixturevalue("served_database") if database_kind == "postgresql" else None
+    vault = Vault(tmp_path / "garden", database=database)
     write_notes(vault.root, NOTES)
     for path in NOTES:
         os.utime(vault.root / path, (LONG_AGO_S, LONG_AGO_S))

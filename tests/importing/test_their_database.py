@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from support.vault import Vault
 
+pytestmark = pytest.mark.sqlite_file  # theirs, whatever ours is
+
 PLAN = "Plan.md"
 
 

@@ -28,12 +28,13 @@ def adopt(vault: Vault, theirs: TheirDatabase, **request: object) -> ImportRepor
 
 def identities(vault: Vault) -> dict[object, tuple[object, ...]]:
     """External id, permalink and created_at, by path."""
-    return {path: tuple(rest) for path, *rest in vault.rows(IDENTITIES)}
+    return {path: (one, permalink, _shown(time)) for path, one, permalink, time in vault.rows(IDENTITIES)}
 
 
 def permalinks(vault: Vault) -> dict[object, object]:
     return {path: row[1] for path, row in identities(vault).items()}
 
 
-def moment(text: object) -> datetime:
-    return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+def _shown(time: object) -> object:
+    """Return a time as SQLite has it; the driver of a server gives an aware one."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}" if isinstance(time, datetime) else time

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.basicmemory import BasicMemory, Rejected, open_basic_memory
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.location import Location, location_of
 from bm_gitindex.entities.records import Adoption, HeldIdentity, Identity
-from bm_gitindex.entities.tie import read_project_state
-from bm_gitindex.errors import LockHeldError, NotFoundError
+from bm_gitindex.entities.tie import nothing_stored
+from bm_gitindex.errors import LockHeldError
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.progress import Progress, no_progress
@@ -111,21 +112,21 @@ async def import_identities(root: Path, state: StateFolder, options: Options, re
     """
     started_s = time.perf_counter()
     stop = Event()
+    location = location_of(state, options)
     with ExitStack() as stack:
         try:
             opening = open_basic_memory(request.database, request.project)
             theirs = await in_thread(lambda: stack.enter_context(opening))
             report = ImportReport(root, theirs.project.name, theirs.project.path)
             if request.is_rehearsal:
-                if read_project_state(state.database) is None:
-                    raise NotFoundError(f"{state.database}: nothing is stored yet; run `bm-gitindex sync` first")
+                await in_thread(lambda: _require_stored(location))
             else:
                 report.sync = await sync(root, state, options, _sync_request(request))
             lock = await _locked(stack, state, request)
             tree = stack.enter_context(Tree(root))
-            _check_tie(state)
+            await in_thread(lambda: _check_tie(state, location))
             work = _Import(theirs, lock, _Decider(tree, options.bounds), request.on_progress, stop)
-            await to_end(work.run(state, report, is_rehearsal=request.is_rehearsal), stop.set)
+            await to_end(work.run(location, report, is_rehearsal=request.is_rehearsal), stop.set)
         finally:
             await in_thread(stack.close)
     report.seconds = time.perf_counter() - started_s
@@ -158,9 +159,15 @@ async def _locked(stack: ExitStack, state: StateFolder, request: ImportRequest) 
         await asyncio.sleep(RETRY_S)
 
 
-def _check_tie(state: StateFolder) -> None:
+def _require_stored(location: Location) -> None:
+    """Raise NotFoundError before the first sync."""
+    if location.read_state() is None:
+        raise nothing_stored(location)
+
+
+def _check_tie(state: StateFolder, location: Location) -> None:
     """Raise LockHeldError unless index and database belong together."""
-    if not is_tied(read_project_state(state.database), read_index(state)):
+    if not is_tied(location.read_state(), read_index(state)):
         raise LockHeldError(f"{state.path} was changed by a sync that did not finish; run the command again")
 
 
@@ -190,14 +197,14 @@ class _Import:
         self._stop = stop
         self._matched = 0
 
-    async def run(self, state: StateFolder, report: ImportReport, *, is_rehearsal: bool) -> None:
+    async def run(self, location: Location, report: ImportReport, *, is_rehearsal: bool) -> None:
         """Take over all that can be, in one transaction, which is rolled back in a rehearsal."""
         # Imported here: SQLAlchemy costs half a second, which an error before this does not pay.
         from bm_gitindex.entities.soundness import damage_told
         from bm_gitindex.entities.store import open_store
 
-        with damage_told(state.database):
-            async with open_store(state.database) as store:
+        with damage_told(location):
+            async with open_store(location) as store:
                 try:
                     async with store.adopting() as adopting:
                         await self._adopt(adopting, report)
