@@ -32,13 +32,29 @@ _COLUMNS = {
     "project": ("id", "name", "permalink", "path"),
     "entity": ("project_id", "file_path", "external_id", "permalink", "created_at"),
 }
+_TABLE = "SELECT type, sql FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type <> 'index'"
+# Of generated columns, which would be computed as they are read, `hidden` is 2 or 3.
+_STORED_COLUMNS = "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0"
+# Comparing a value or joining it with another could convert it; `typeof` and a cast to bytes do not.
+_PROJECTS = """
+    SELECT id,
+           typeof(name), substr(CAST(name AS BLOB), 1, :most),
+           typeof(permalink), substr(CAST(permalink AS BLOB), 1, :most),
+           typeof(path), substr(CAST(path AS BLOB), 1, :most)
+    FROM project WHERE typeof(id) = 'integer' ORDER BY id LIMIT 1000"""
+_IDENTITIES = """
+    SELECT typeof(file_path), substr(CAST(file_path AS BLOB), 1, :most),
+           typeof(external_id), substr(CAST(external_id AS BLOB), 1, :most),
+           typeof(permalink), substr(CAST(permalink AS BLOB), 1, :most),
+           typeof(created_at), substr(CAST(created_at AS BLOB), 1, :most)
+    FROM entity WHERE project_id = :project ORDER BY file_path COLLATE BINARY"""
+_IS_THERE = "SELECT 1 FROM entity WHERE project_id = ? AND file_path = CAST(? AS TEXT) LIMIT 1"
 _BUSY_TIMEOUT_S = 10.0
 _PRIMARY_CODE = 0xFF  # sqlite.org/rescode.html: the higher bits say more of the same
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _ROLLBACK_NEEDED = frozenset({sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY})
 _MOST_BYTES = 4096
 """Of a value: what is longer is no path, no permalink, no date."""
-_MOST_PROJECTS = 1_000
 _SHOWN_PROJECTS = 20
 
 
@@ -80,15 +96,10 @@ class BasicMemory:
 
         Raises ForeignDatabaseError where the rows cannot be read.
         """
-        # "||" and comparisons would convert values; typeof and a cast to bytes do not.
-        fetched = ", ".join(
-            f"typeof({column}), substr(CAST({column} AS BLOB), 1, {_MOST_BYTES + 1})"
-            for column in ("file_path", "external_id", "permalink", "created_at")
-        )
-        query = f"SELECT {fetched} FROM entity WHERE project_id = ? ORDER BY file_path COLLATE BINARY"  # noqa: S608
+        parameters = {"project": self.project.id, "most": _MOST_BYTES + 1}
         with _errors_translated(self._watch.database):
             rows = (
-                [_Value(*pair) for pair in _pairs(row)] for row in self._connection.execute(query, (self.project.id,))
+                [_Value(*pair) for pair in _pairs(row)] for row in self._connection.execute(_IDENTITIES, parameters)
             )
             for path, rows_of_path in groupby(rows, key=lambda values: values[0]):
                 first, *more = islice(rows_of_path, 2)
@@ -99,9 +110,8 @@ class BasicMemory:
 
     def has(self, path: bytes) -> bool:
         """Return whether an entity of the project has this path."""
-        query = "SELECT 1 FROM entity WHERE project_id = ? AND file_path = CAST(? AS TEXT) LIMIT 1"
         with _errors_translated(self._watch.database):
-            return self._connection.execute(query, (self.project.id, path)).fetchone() is not None
+            return self._connection.execute(_IS_THERE, (self.project.id, path)).fetchone() is not None
 
     def check_unchanged(self) -> None:
         """Raise LockHeldError where the database was written to while it was read without SQLite's locks."""
@@ -121,6 +131,7 @@ def open_basic_memory(database: Path, project: str) -> Iterator[BasicMemory]:
         with _errors_translated(path):
             connection = _connected(path, watch, stack)
             _check_tables(connection, path)
+            connection.set_authorizer(_authorize)
             found = _find(_projects(connection), project, path)
         yield BasicMemory(connection, found, watch)
 
@@ -131,11 +142,10 @@ def _connected(path: Path, watch: _Watch, stack: ExitStack) -> sqlite3.Connectio
     # The rows are fetched in threads, one at a time.
     connect = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
     connection = stack.enter_context(closing(connect))
-    for pragma in ("query_only = ON", "cell_size_check = ON"):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("BEGIN")
     connection.text_factory = _lenient
-    connection.set_authorizer(_authorize)
     return connection
 
 
@@ -152,12 +162,8 @@ def _authorize(action: int, first: str | None, second: str | None, _database: st
     """
     is_wanted = inner is None and (
         action == sqlite3.SQLITE_SELECT
-        or (
-            action == sqlite3.SQLITE_READ
-            and (first == "sqlite_master" or second in {"", *_COLUMNS.get(first or "", ())})
-        )
+        or (action == sqlite3.SQLITE_READ and second in _COLUMNS.get(first or "", ()))
         or (action == sqlite3.SQLITE_FUNCTION and second in {"typeof", "substr"})
-        or (action == sqlite3.SQLITE_PRAGMA and first == "table_xinfo")
     )
     return sqlite3.SQLITE_OK if is_wanted else sqlite3.SQLITE_DENY
 
@@ -222,14 +228,12 @@ def _readable_uri(path: Path, watch: _Watch, stack: ExitStack) -> str:
 def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
     """Raise ForeignDatabaseError unless the tables are tables, and have the columns that are needed."""
     for table, columns in _COLUMNS.items():
-        query = "SELECT type, sql FROM sqlite_master WHERE name = ? COLLATE NOCASE AND type <> 'index'"
-        found = connection.execute(query, (table,)).fetchall()
+        found = connection.execute(_TABLE, (table,)).fetchall()
         if not found:
             raise _no_database(path, f"it has no table {table}")
         if len(found) > 1 or found[0][0] != "table" or str(found[0][1]).lstrip().upper().startswith("CREATE VIRTUAL"):
             raise _no_database(path, f"{table} is not a plain table in it")
-        # Of generated columns, which would be computed as they are read, `hidden` is 2 or 3.
-        stored = {str(row[1]) for row in connection.execute(f"PRAGMA table_xinfo({table})") if row[6] == 0}
+        stored = {str(name) for (name,) in connection.execute(_STORED_COLUMNS, (table,))}
         missing = sorted(set(columns) - stored)
         if missing:
             raise _no_database(path, f"its table {table} has no column {', '.join(missing)}")
@@ -237,12 +241,8 @@ def _check_tables(connection: sqlite3.Connection, path: Path) -> None:
 
 def _projects(connection: sqlite3.Connection) -> list[TheirProject]:
     """Return the projects that there are; one with a value of a wrong type is none."""
-    fetched = ", ".join(
-        f"typeof({column}), substr(CAST({column} AS BLOB), 1, {_MOST_BYTES + 1})" for column in _COLUMNS["project"][1:]
-    )
-    query = f"SELECT id, {fetched} FROM project WHERE typeof(id) = 'integer' ORDER BY id LIMIT {_MOST_PROJECTS}"  # noqa: S608
     projects = []
-    for number, *rest in connection.execute(query):
+    for number, *rest in connection.execute(_PROJECTS, {"most": _MOST_BYTES + 1}):
         texts = [_text(_Value(*pair)) for pair in _pairs(rest)]
         name, permalink, path = texts
         if name is not None:

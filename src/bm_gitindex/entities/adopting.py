@@ -124,10 +124,11 @@ class Adopting:
         staged = adoption.c[name]
         several = select(staged).where(staged.is_not(None)).group_by(staged).having(func.count() > 1)
         query = self._with_names(name).where(staged.in_(several))
-        contested = [Contested(*row, None) for row in await self._connection.execute(query)]
+        rows = await self._connection.execute(query)
+        contested = [Contested(path, wanted, held, None) for path, wanted, held, _id in rows]
         await self._connection.execute(update(adoption).where(staged.in_(several)).values({name: None}))
 
-        wishes = [_Wish(*row) for row in await self._connection.execute(self._wishes(name))]
+        wishes = await self._wishes(name)
         refused = _refused(wishes)
         for wished in chunks((wish for wish in wishes if wish.entity_id in refused), QUERY_CHUNK):
             contested += await self._contested(name, wished)
@@ -136,33 +137,33 @@ class Adopting:
         await self._release(name, [wish.holder_id for wish in wishes if wish.entity_id not in refused])
         return contested
 
-    def _with_names(self, name: str) -> Select[bytes, str, str | None]:
-        """Return the query for path, wanted name and held name."""
+    def _with_names(self, name: str) -> Select[bytes, str, str | None, int]:
+        """Return the query for path, wanted name, held name, and the entity's id."""
         held = entity.c[name]
         return (
-            select(entity.c.file_path, adoption.c[name], held)
+            select(entity.c.file_path, adoption.c[name], held, entity.c.id)
             .join_from(adoption, entity, entity.c.id == adoption.c.entity_id)
             .order_by(entity.c.file_path)
         )
 
-    def _wishes(self, name: str) -> Select[int, int, bool]:
-        """Return the query for the entities that want a name which is held."""
+    async def _wishes(self, name: str) -> list[_Wish]:
+        """Return the entities that want a name which is held."""
         leaving = adoption.alias("leaving")
-        return (
+        query = (
             select(adoption.c.entity_id, entity.c.id, leaving.c[name].is_not(None))
             .join_from(adoption, entity, entity.c[name] == adoption.c[name])
             .outerjoin(leaving, leaving.c.entity_id == entity.c.id)
             .where(entity.c.project_id == self._project_id)
             .order_by(adoption.c.entity_id)
         )
+        return [_Wish(*row) for row in await self._connection.execute(query)]
 
     async def _contested(self, name: str, wished: Sequence[_Wish]) -> list[Contested]:
         holder_by_id = {wish.entity_id: wish.holder_id for wish in wished}
-        query = select(entity.c.id, entity.c.file_path).where(entity.c.id.in_(holder_by_id.values()))
-        path_by_id = {row.id: row.file_path for row in await self._connection.execute(query)}
-        rows = await self._connection.execute(
-            self._with_names(name).add_columns(entity.c.id).where(entity.c.id.in_(holder_by_id))
-        )
+        holders = select(entity.c.id, entity.c.file_path).where(entity.c.id.in_(holder_by_id.values()))
+        path_by_id = {row.id: row.file_path for row in await self._connection.execute(holders)}
+        query = self._with_names(name).where(entity.c.id.in_(holder_by_id))
+        rows = await self._connection.execute(query)
         return [
             Contested(path, wanted, held, path_by_id[holder_by_id[entity_id]]) for path, wanted, held, entity_id in rows
         ]
@@ -204,10 +205,10 @@ class Adopting:
             .order_by(adoption.c.entity_id)
             .limit(QUERY_CHUNK)
         )
-        last = 0
-        while rows := (await self._connection.execute(query.where(adoption.c.entity_id > last))).all():
+        page = query
+        while rows := (await self._connection.execute(page)).all():
             yield rows
-            last = rows[-1].entity_id
+            page = query.where(adoption.c.entity_id > rows[-1].entity_id)
 
     async def _write(self, rows: Sequence[Row[Any]]) -> None:
         columns = [
