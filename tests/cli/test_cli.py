@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from support.vault import Vault
 
-COMMANDS = ("status", "sync", "ls-files", "show", "find", "links", "verify", "config")
+COMMANDS = ("status", "sync", "ls-files", "show", "find", "links", "verify", "config", "import-basic-memory")
 
 
 def in_process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
