@@ -60,7 +60,7 @@ async def adopt(store: EntityStore, adoptions: list[Adoption]) -> tuple[list[Con
     async with store.adopting() as adopting:
         await adopting.stage(adoptions)
         external_ids, permalinks = await adopting.settle()
-        return external_ids, permalinks, await adopting.finish()
+        return external_ids, permalinks, (await adopting.finish()).entities
 
 
 @settings(max_examples=300 if NIGHTLY else 30)
@@ -119,7 +119,7 @@ async def test_a_circle_of_all_entities_goes_round_in_flat_memory(database: AnyD
                         [Adoption(held[one], external_id(one), str((one + 1) % count), None) for one in numbers]
                     )
                 assert await adopting.settle() == ([], [])
-                assert await adopting.finish() == count
+                assert (await adopting.finish()).entities == count
             _, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

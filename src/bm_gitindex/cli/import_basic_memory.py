@@ -78,6 +78,8 @@ def _as_json(report: ImportReport) -> dict[str, object]:
         "not_found": [text(path) for path in report.not_found],
         "skipped": [{"path": text(one.path), "reason": one.reason} for one in report.skipped],
         "failed": [{"path": text(one.path), "error": one.why} for one in report.sync.failed] if report.sync else [],
+        "links_before": report.links_before,
+        "links_after": report.links_after,
         "notices": report.sync.notices if report.sync else [],
         "synced": report.sync.counts if report.sync else None,
         "seconds": round(report.seconds, 6),
@@ -108,6 +110,9 @@ def _print_for_people(report: ImportReport, arguments: argparse.Namespace) -> No
     ]
     others = "".join(f", {count:,} {name}" for count, name in counts if count)
     adopted = f"{report.adopted:,} adopted" if report.adopted else "nothing to adopt"
+    if report.links_after != report.links_before:
+        lead = "would lead" if arguments.dry_run else "lead"
+        print_text(f"{report.links_after:,} links {lead} to an entity, where {report.links_before:,} did before")
     if report.not_found and not report.adopted + report.unchanged:
         print_text(f"none of its files is here; basic-memory has the project in {plain(report.project_path)}")
     would = "an import would find: " if arguments.dry_run else ""

@@ -16,7 +16,7 @@ from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.links import changed_keys, mark_pending, resolve_some
 from bm_gitindex.entities.records import Contested, HeldIdentity
 from bm_gitindex.entities.rows import Names
-from bm_gitindex.entities.schema import NameText, RowId, UtcTime, entity
+from bm_gitindex.entities.schema import NameText, RowId, UtcTime, entity, relation
 from bm_gitindex.notes.links import alias_key
 
 if TYPE_CHECKING:
@@ -61,6 +61,16 @@ class _Wish(NamedTuple):
     """The holder is to get another name itself, unless that one is held in turn."""
 
 
+class Finished(NamedTuple):
+    """What came of an import."""
+
+    entities: int
+    """Those of which something has changed."""
+    links_before: int
+    """Links that led to an entity before."""
+    links_after: int
+
+
 class Adopting:
     """One transaction in which identities are taken over: `stage` them all, then `settle`, then `finish`."""
 
@@ -103,13 +113,14 @@ class Adopting:
             return [], []
         return await self._settle("external_id"), await self._settle("permalink")
 
-    async def finish(self) -> int:
-        """Write what was collected and can be had, and resolve the links that it affects; return to how many entities.
+    async def finish(self) -> Finished:
+        """Write what was collected and can be had, and resolve the links that it affects; return what came of it.
 
         The names were unique at each moment: those that are given up are so before any is taken.
         """
+        links_before = await self._resolved_links()
         if not self._is_begun:
-            return 0
+            return Finished(0, links_before, links_before)
         written = 0
         async for rows in self._pages():
             await self._write(rows)
@@ -118,7 +129,11 @@ class Adopting:
         self._is_begun = False
         while (await resolve_some(self._connection, self._project_id)).decided:
             pass
-        return written
+        return Finished(written, links_before, await self._resolved_links())
+
+    async def _resolved_links(self) -> int:
+        query = select(func.count()).where(relation.c.project_id == self._project_id, relation.c.to_id.is_not(None))
+        return (await self._connection.execute(query)).scalar_one()
 
     async def _settle(self, name: str) -> list[Contested]:
         staged = adoption.c[name]

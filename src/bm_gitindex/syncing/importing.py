@@ -92,6 +92,9 @@ class ImportReport:
     """Paths that only basic-memory has."""
     skipped: list[Rejected] = field(default_factory=list)
     """What could not be used, and why."""
+    links_before: int = 0
+    """Links that led to an entity before: by a permalink that has changed they do no more."""
+    links_after: int = 0
     seconds: float = 0.0
 
 
@@ -219,7 +222,7 @@ class _Import:
         report.conflicts += [_contest("external_id", one) for one in external_ids]
         report.conflicts += [_contest("permalink", one) for one in permalinks]
         report.conflicts.sort(key=lambda conflict: (conflict.path, conflict.field))
-        report.adopted = await adopting.finish()
+        report.adopted, report.links_before, report.links_after = await adopting.finish()
         report.unchanged = self._matched - report.adopted
         self._check_may_go_on()
         self._theirs.check_unchanged()
