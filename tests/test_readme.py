@@ -38,4 +38,14 @@ def test_every_option_is_in_the_table() -> None:
 
 def test_every_command_is_in_the_table() -> None:
     documented = re.findall(r"^\| `([a-z-]+) ", README, flags=re.MULTILINE)
-    assert documented == ["status", "sync", "ls-files", "show", "verify", "config", "import-basic-memory"]
+    assert documented == [
+        "status",
+        "sync",
+        "ls-files",
+        "show",
+        "find",
+        "links",
+        "verify",
+        "config",
+        "import-basic-memory",
+    ]
