@@ -212,15 +212,25 @@ def compared(ours: Content, theirs: Content) -> Comparison:
     doubled = {(path, link) for path, link in missing if _is_doubled(link, mine[path], known[path])}
     count = sum(len(mine[path]) for path in notes)
     table.add("relations (type and target)", count, [f"{one}" for one in missing if one not in doubled])
-    table.add("- two to one note, of which they keep one", count, [f"{one}" for one in missing if one in doubled])
+    table.add(
+        "of these, a second one to the same note, which they drop",
+        count,
+        [f"{one}" for one in missing if one in doubled],
+    )
     both_have = [(path, link) for path in notes for link in sorted(mine[path].keys() & known[path].keys())]
     aims = [(path, link, mine[path][link], known[path][link]) for path, link in both_have]
     led = [row for row in aims if row[2] is not None and row[3] is not None]
     table.add("links that both resolve", len(led), [f"{row}" for row in led if row[2] != row[3]])
     table.add("links that only they resolve", len(aims), [f"{row}" for row in aims if row[2] is None and row[3]])
     only_we = [row for row in aims if row[2] and row[3] is None]
-    table.add("links that only we resolve", len(aims), [f"{row}" for row in only_we if "#" not in row[1][1]])
-    table.add("- with a #heading", len(aims), [f"{row}" for row in only_we if "#" in row[1][1]])
+    table.add(
+        "links that only we resolve, without a #heading",
+        len(aims),
+        [f"{row}" for row in only_we if "#" not in row[1][1]],
+    )
+    table.add(
+        "links that only we resolve, with a #heading", len(aims), [f"{row}" for row in only_we if "#" in row[1][1]]
+    )
     return table
 
 

@@ -171,6 +171,14 @@ def test_a_trigger_on_their_tables_runs_nothing(garden: Vault, theirs: TheirData
     assert adopt(garden, theirs).adopted == len(NOTES)
 
 
+@pytest.mark.parametrize("what", ["title", "upper(file_path)", "tags_json", "count(*)"])
+def test_no_other_column_is_read_and_no_other_function_called(theirs: TheirDatabase, what: str) -> None:
+    with open_basic_memory(theirs.path, PROJECT) as opened:
+        assert len(list(opened.identities())) > len(NOTES)
+        with pytest.raises(sqlite3.DatabaseError, match=r"prohibited|not authorized"):
+            opened._connection.execute(f"SELECT {what} FROM entity")
+
+
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 200, None])
 def test_what_is_no_database_is_refused(garden: Vault, theirs: TheirDatabase, content: bytes | None) -> None:
     if content is None:

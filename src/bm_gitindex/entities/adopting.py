@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Row, Select
+    from sqlalchemy import Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from bm_gitindex.entities.records import Adoption
@@ -184,11 +184,13 @@ class Adopting:
         ]
 
     async def _release(self, name: str, holder_ids: Sequence[int]) -> None:
-        """Let entities give up a name before another takes it: those which are to get a new one anyway."""
+        """Let entities give up a name before another takes it: those which are to get a new one anyway.
+
+        The links by that name are marked when it is taken.
+        """
         by_id = entity.c.id == bindparam("row_id")
         for ids in chunks(holder_ids, QUERY_CHUNK):
             if name == "permalink":
-                await self._mark_unnamed(entity.c.id.in_(ids))
                 await self._connection.execute(
                     update(entity).where(entity.c.id.in_(ids)).values(permalink=None, alias_key=None)
                 )
@@ -196,13 +198,6 @@ class Adopting:
                 rows = [{"row_id": row_id, "new_id": str(uuid4())} for row_id in ids]
                 statement = update(entity).where(by_id).values(external_id=bindparam("new_id"))
                 await self._connection.execute(statement, rows)
-
-    async def _mark_unnamed(self, condition: ColumnElement[bool]) -> None:
-        """Mark the links that may mean an entity by the permalink which it gives up."""
-        query = select(entity.c.file_path, entity.c.title, entity.c.permalink).where(condition)
-        named = [Names(*row) for row in await self._connection.execute(query)]
-        unnamed = ((names, Names(names.path, names.title, None)) for names in named)
-        await mark_pending(self._connection, self._project_id, changed_keys(unnamed))
 
     async def _pages(self) -> AsyncIterator[Sequence[Row[Any]]]:
         query = (
