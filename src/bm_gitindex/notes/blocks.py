@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyromark
 
+from bm_gitindex.notes.definitions import Seams, may_have_definitions
 from bm_gitindex.notes.prefixes import Container, without_prefixes
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _BLOCKS = _OPAQUE | {"BlockQuote", "List", "Item", "Paragraph", "Heading", "Rule
 
 # A bracket, or what could be white space before one.
 _MAY_BEGIN_WITH_BRACKET = re.compile(rb"\[|[^!-~]")
-_CODE_LINES = re.compile(rb"(?:(?: {4}| {0,3}\t)[^\n]*\n?)*")
+_MOST_ROUNDS = 20
 
 
 class MarkdownUnreadableError(ValueError):
@@ -48,6 +49,8 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
 
     `body` has `\n` as its only line end. Raises `MarkdownUnreadableError`.
     """
+    if may_have_definitions(body):
+        body = _with_definitions_apart(body)
     source = body.encode()
     containers: list[Container] = []
     in_item = is_opaque = False
@@ -60,7 +63,7 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
             text_end = span["end"]
             continue
         if text_start >= 0:
-            raw = _block_source(source, text_start, text_end, containers)
+            raw = _block_source(source, text_start, text_end)
             if raw is not None:
                 text = _block_text(raw, containers, source)
                 yield TextBlock(text, any(c.kind == "BlockQuote" for c in containers), in_item)
@@ -71,6 +74,36 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
             in_item = is_start
         if block in _LEVELS:
             _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
+
+
+def _with_definitions_apart(body: str) -> str:
+    """Return the body with a blank line after each definition that a text follows.
+
+    What is no longer part of a paragraph may begin with a definition, hence the rounds.
+    """
+    for _ in range(_MOST_ROUNDS):
+        source = body.encode()
+        seams = Seams(source)
+        is_in_text = is_opaque = False
+        for event, span in _events(body):
+            edge, block = _edge_and_block(event)
+            if block in _BLOCKS:
+                if edge != "Start":
+                    seams.pass_by(span["end"])
+                elif block in _LEVELS:
+                    seams.pass_by(span["start"])
+                is_opaque = edge == "Start" and block in _OPAQUE
+                is_in_text = False
+            elif not is_opaque:
+                if not is_in_text:
+                    seams.text_at(span["start"])
+                seams.pass_by(span["end"])
+                is_in_text = True
+        parted = seams.parted()
+        if parted is None:
+            break
+        body = parted.decode()
+    return body
 
 
 def _events(body: str) -> Iterator[tuple[Any, Any]]:
@@ -102,11 +135,11 @@ def _follow(containers: list[Container], opened: Container | None, max_nesting: 
         containers.append(opened)
 
 
-def _block_source(source: bytes, start: int, end: int, containers: list[Container]) -> bytes | None:
+def _block_source(source: bytes, start: int, end: int) -> bytes | None:
     """Return the bytes of a block; `None` for one without interest."""
     if start > 0 and source.startswith(b"\\", start - 1):
         start -= 1
-    raw = source[start if containers else _skip_code(source, start) : end]
+    raw = source[start:end]
     if not (b"[[" in raw or b"#" in raw or _MAY_BEGIN_WITH_BRACKET.match(raw)):
         return None
     return raw
@@ -121,12 +154,3 @@ def _block_text(raw: bytes, containers: list[Container], source: bytes) -> str |
         text = without_prefixes(text, containers, source)
     return text.strip()
 
-
-def _skip_code(source: bytes, start: int) -> int:
-    """Return where the text of a top-level block begins.
-
-    Lines indented as code are text after a link reference definition, by CommonMark; markdown-it takes them as code.
-    """
-    line_start = source.rfind(b"\n", 0, start) + 1
-    code = _CODE_LINES.match(source, line_start)
-    return start if code is None else max(start, code.end())

@@ -1,7 +1,7 @@
 """The header of a note: where it ends, and what it holds.
 
 A header stands at the very top (white space before it does not count), between two lines of three or more hyphens,
-or, as JSON, between a line `{` and a line `}`.
+or, as JSON, between a line `{` and a line `}` without white space.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bm_gitindex.options import NoteBounds
 
 _YAML_FENCE = re.compile(r"^-{3,}\s*$", re.MULTILINE)
-_JSON_OPENING = re.compile(r"^\{[^\S\n]*$", re.MULTILINE)
-_JSON_CLOSING = re.compile(r"^\}[^\S\n]*$", re.MULTILINE)
+_JSON_OPENING = re.compile(r"^\{\r?$", re.MULTILINE)
+_JSON_CLOSING = re.compile(r"^\}\r?$", re.MULTILINE)
 _SHOWN_CHARACTERS = 200
 
 
@@ -31,7 +31,7 @@ class FrontMatter:
     body: str
     """The Markdown, without the white space around it."""
     values: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The header's keys; empty without a header."""
+    """The header's keys; empty without a header, and for one that is no mapping."""
     warning: str | None = None
     """Why the header was left out."""
 
@@ -39,7 +39,7 @@ class FrontMatter:
 def split_front_matter(text: str, bounds: NoteBounds) -> FrontMatter:
     """Return header and body.
 
-    A header that cannot be read, or has no keys, is part of the body; one beyond a bound is left out.
+    A header that cannot be read is part of the body, as for basic-memory; one beyond a bound is left out.
     """
     text = text.strip()
     if opening := _YAML_FENCE.match(text):
@@ -70,11 +70,11 @@ def _read(
         return FrontMatter(body, warning=f"front matter left out: {error}")
     except HeaderUnreadableError as error:
         return FrontMatter(text, warning=f"front matter is not readable, taken as text: {_one_line(error)}")
-    if isinstance(values, dict):
-        return FrontMatter(body, values)
     if values is None:
         return FrontMatter(body)
-    return FrontMatter(text, warning="begins with a rule (---), not with front matter: taken as text")
+    if not isinstance(values, dict):
+        return FrontMatter(text, warning="front matter has no keys, taken as text: the first line is a rule")
+    return FrontMatter(body, values)
 
 
 def _one_line(error: HeaderUnreadableError) -> str:

@@ -50,7 +50,7 @@ def load_json(text: str, bounds: NoteBounds) -> JsonValue:
     Raises `HeaderUnreadableError` and `HeaderTooLargeError`.
     """
     try:
-        value = json.loads(text, parse_int=str, parse_float=_float_text, parse_constant=_float_text)
+        value = json.loads(text, parse_int=_int_text, parse_float=_float_text, parse_constant=_float_text)
     except RecursionError as error:
         raise HeaderTooLargeError(_depth_message(bounds)) from error
     except ValueError as error:
@@ -247,6 +247,10 @@ def _json_part(value: Any, bounds: NoteBounds, depth: int) -> _Part:
     if isinstance(value, list):
         return tally.part([part.value for part in parts])
     return tally.part({clean_text(key): part.value for key, part in zip(value, parts, strict=True)})
+
+
+def _int_text(text: str) -> str:
+    return "0" if text == "-0" else text
 
 
 def _float_text(text: str) -> str:

@@ -57,6 +57,9 @@ def _dedented(line: str, columns: int) -> str:
 
 def _content_column(source: bytes, item_start: int) -> int:
     """Return the column of an item's text, counted from where the text of the quote around it begins."""
+    # The first item of a list after a paragraph begins with its indentation, any other one with its marker.
+    indentation = _GAP.match(source, item_start)
+    item_start = item_start if indentation is None else indentation.end()
     line_start = source.rfind(b"\n", 0, item_start) + 1
     quote_end = source.rfind(b">", line_start, item_start) + 1
     if quote_end:
