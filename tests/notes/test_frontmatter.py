@@ -62,17 +62,17 @@ def test_without_two_fences_everything_is_body(text: str) -> None:
     assert (front_matter.values, front_matter.body, front_matter.warning) == ({}, text, None)
 
 
-@pytest.mark.parametrize("header", ["", "# comment", "null", "{}"])
+@pytest.mark.parametrize("header", ["", "# comment", "null", "~", "{}"])
 def test_an_empty_header_holds_nothing(header: str) -> None:
     assert load(header) == {}
 
 
-@pytest.mark.parametrize("header", ["- a\n- b", "text", "5", "[]", "'a: b'"])
-def test_what_stands_between_two_rules_and_has_no_keys_is_text(header: str) -> None:
+@pytest.mark.parametrize("header", ["- a\n- b", "text", "5", "[]", "\nprose\n", "'a: b'"])
+def test_a_header_without_keys_is_a_rule_and_text(header: str) -> None:
     text = f"---\n{header}\n---\nbody"
     front_matter = split_front_matter(text, BOUNDS)
     assert (front_matter.values, front_matter.body) == ({}, text)
-    assert front_matter.warning == "begins with a rule (---), not with front matter: taken as text"
+    assert front_matter.warning == "front matter has no keys, taken as text: the first line is a rule"
 
 
 @pytest.mark.parametrize(

@@ -68,8 +68,8 @@ def differences(name: str, data: bytes, theirs: Answer) -> list[str]:
 
 
 def is_parsed(theirs: Answer) -> bool:
-    """Whether basic-memory's parser has something to say that ours must say too."""
-    return "title" in theirs and not READ_WHOLE.match(theirs.get("dropped", ""))
+    """Whether basic-memory takes the note in, so that ours must say what it says."""
+    return "dropped" not in theirs
 
 
 def _field_differences(ours: Answer, theirs: Answer) -> Iterator[str]:

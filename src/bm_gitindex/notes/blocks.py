@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyromark
 
-from bm_gitindex.notes.definitions import Seams, may_have_definitions
 from bm_gitindex.notes.prefixes import Container, without_prefixes
+from bm_gitindex.notes.seams import Seams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ _BLOCKS = _OPAQUE | {"BlockQuote", "List", "Item", "Paragraph", "Heading", "Rule
 # A bracket, or what could be white space before one.
 _MAY_BEGIN_WITH_BRACKET = re.compile(rb"\[|[^!-~]")
 _MOST_ROUNDS = 20
+"""What is no longer part of a paragraph can have seams of its own."""
 
 
 class MarkdownUnreadableError(ValueError):
@@ -49,9 +50,21 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
 
     `body` has `\n` as its only line end. Raises `MarkdownUnreadableError`.
     """
-    if may_have_definitions(body):
-        body = _with_definitions_apart(body)
-    source = body.encode()
+    given = 0
+    for is_last in (*[False] * (_MOST_ROUNDS - 1), True):
+        source = body.encode()
+        seams = Seams(source)
+        for number, block in enumerate(_blocks(body, source, seams, max_nesting)):
+            # From the first seam on the blocks are those of the next round.
+            if number >= given and (is_last or not seams.are_found):
+                given += 1
+                yield block
+        if not seams.are_found:
+            return
+        body = seams.parted()
+
+
+def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterator[TextBlock]:
     containers: list[Container] = []
     in_item = is_opaque = False
     text_start, text_end = -1, -1
@@ -63,6 +76,7 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
             text_end = span["end"]
             continue
         if text_start >= 0:
+            seams.pass_text(text_start, text_end, containers)
             raw = _block_source(source, text_start, text_end)
             if raw is not None:
                 text = _block_text(raw, containers, source)
@@ -74,36 +88,10 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
             in_item = is_start
         if block in _LEVELS:
             _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
-
-
-def _with_definitions_apart(body: str) -> str:
-    """Return the body with a blank line after each definition that a text follows.
-
-    What is no longer part of a paragraph may begin with a definition, hence the rounds.
-    """
-    for _ in range(_MOST_ROUNDS):
-        source = body.encode()
-        seams = Seams(source)
-        is_in_text = is_opaque = False
-        for event, span in _events(body):
-            edge, block = _edge_and_block(event)
-            if block in _BLOCKS:
-                if edge != "Start":
-                    seams.pass_by(span["end"])
-                elif block in _LEVELS:
-                    seams.pass_by(span["start"])
-                is_opaque = edge == "Start" and block in _OPAQUE
-                is_in_text = False
-            elif not is_opaque:
-                if not is_in_text:
-                    seams.text_at(span["start"])
-                seams.pass_by(span["end"])
-                is_in_text = True
-        parted = seams.parted()
-        if parted is None:
-            break
-        body = parted.decode()
-    return body
+            if is_start:
+                seams.pass_by(span["start"])
+        elif not is_start and block != "List":
+            seams.pass_by(span["end"])
 
 
 def _events(body: str) -> Iterator[tuple[Any, Any]]:

@@ -32,9 +32,19 @@ def without_prefixes(text: str, containers: Sequence[Container], source: bytes) 
     The first line has none of them; a lazy line has fewer, and keeps the rest of what it has.
     """
     quotes = sum(container.kind == "BlockQuote" for container in containers)
-    columns = _content_column(source, containers[-1].start) if containers[-1].kind == "Item" else 0
+    columns = content_column(source, containers[-1].start) if containers[-1].kind == "Item" else 0
     first, *others = text.split("\n")
     return "\n".join([first, *(_dedented(_unquoted(line, quotes), columns) for line in others)])
+
+
+def without_markers(line: str, quotes: int) -> str | None:
+    """Return a line without the markers of so many quotes; `None` for one that has fewer."""
+    for _ in range(quotes):
+        marker = _QUOTE_MARKER.match(line)
+        if marker is None:
+            return None
+        line = line[marker.end() :]
+    return line
 
 
 def _unquoted(line: str, quotes: int) -> str:
@@ -55,7 +65,7 @@ def _dedented(line: str, columns: int) -> str:
     return " " * (column - columns) + line[position:]
 
 
-def _content_column(source: bytes, item_start: int) -> int:
+def content_column(source: bytes, item_start: int) -> int:
     """Return the column of an item's text, counted from where the text of the quote around it begins."""
     # The first item of a list after a paragraph begins with its indentation, any other one with its marker.
     indentation = _GAP.match(source, item_start)
@@ -68,13 +78,14 @@ def _content_column(source: bytes, item_start: int) -> int:
     marker_end = item_start if marker is None else marker.end()
     gap = _GAP.match(source, marker_end)
     text_start = marker_end if gap is None else gap.end()
-    marker_column = _columns(source[line_start:marker_end])
-    text_column = _columns(source[line_start:text_start])
+    marker_column = column_of(source[line_start:marker_end])
+    text_column = column_of(source[line_start:text_start])
     is_blank = source.startswith(b"\n", text_start)
     if is_blank or text_column - marker_column > _WIDEST_GAP_COLUMNS:
         return marker_column + 1
     return text_column
 
 
-def _columns(prefix: bytes) -> int:
+def column_of(prefix: str | bytes) -> int:
+    """Return the column after that much white space and markers."""
     return len(prefix.expandtabs(_TAB_COLUMNS))
