@@ -90,6 +90,8 @@ def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterato
             _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
             if is_start:
                 seams.pass_by(span["start"])
+            elif block == "BlockQuote":
+                seams.pass_quote_end(span["end"], containers)
         elif not is_start and block != "List":
             seams.pass_by(span["end"])
 

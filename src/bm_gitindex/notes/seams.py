@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bm_gitindex.notes.prefixes import column_of, content_column, without_markers
+from bm_gitindex.notes.prefixes import after_markers, content_column, indentation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DEFINITION_MARK = b"]:"
 _CODE_COLUMNS = 4
+_QUOTE_MARKERS = re.compile(rb"(?:[ \t]*>)+")
 _LIST = re.compile(r"(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
 _OTHER_BLOCK = re.compile(
     r">|#{1,6}(?:[ \t]|$)|`{3,}[^`]*$|~{3,}|(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$"
@@ -59,6 +60,14 @@ class Seams:
             self._part_lines(start, end, containers)
         self.pass_by(end)
 
+    def pass_quote_end(self, offset: int, containers: Sequence[Container]) -> None:
+        """Note that a quote inside these containers ends here: the next line may go on with it."""
+        line_start = self._line_start(offset)
+        if line_start < offset:
+            line_start = self._source.find(b"\n", offset) + 1
+        if line_start and self._source[self._line_start(line_start - 1) : line_start].strip():
+            self._pull_out_quotes(line_start, [*_quote_columns(self._source, containers), _column(self._source, containers)])
+
     def parted(self) -> str:
         """Return the body with the seams open."""
         pieces = []
@@ -80,15 +89,28 @@ class Seams:
         quotes = [number for number, container in enumerate(containers) if container.kind == "BlockQuote"]
         inside_quotes = containers[quotes[-1] + 1 :] if quotes else containers
         columns = [0, *(content_column(self._source, item.start) for item in inside_quotes)]
+        quote_columns = _quote_columns(self._source, containers)
         line_start = self._source.find(b"\n", start, end) + 1
         while line_start:
             line_end = self._source.find(b"\n", line_start, end)
             line = self._source[line_start : end if line_end < 0 else line_end].decode()
-            rest = without_markers(line, len(quotes))
-            if rest is not None and _is_taken_for_block(rest, columns):
-                self._insert_blank_line(line_start, line[: len(line) - len(rest)].encode())
+            self._pull_out_quotes(line_start, quote_columns)
+            place = after_markers(line, len(quotes))
+            is_whole = line.count(">", 0, place.position) == len(quotes)
+            if is_whole and _is_taken_for_block(line[place.position :].lstrip(" \t"), indentation(line, place), columns):
+                self._insert_blank_line(line_start, line[: place.position].encode())
                 return
             line_start = line_end + 1
+
+    def _pull_out_quotes(self, line_start: int, columns: Sequence[int]) -> None:
+        """Set markers of quotes that are indented as code back to the columns that their quotes begin at."""
+        found = _QUOTE_MARKERS.match(self._source, line_start)
+        markers = "" if found is None else found[0].decode()
+        for number, column in enumerate(columns[: markers.count(">")]):
+            place = after_markers(markers, number)
+            if indentation(markers, place) - column >= _CODE_COLUMNS:
+                end = markers.index(">", place.position)
+                self._edits.append((line_start + place.position, line_start + end, b" " * column))
 
     def _insert_blank_line(self, line_start: int, prefix: bytes) -> None:
         """Insert a line that is blank within the quotes that `prefix` belongs to."""
@@ -98,10 +120,22 @@ class Seams:
         return self._source.rfind(b"\n", 0, offset) + 1
 
 
-def _is_taken_for_block(line: str, columns: Sequence[int]) -> bool:
-    """Whether a line of a list item's paragraph ends it; `columns` are those of the texts of all items around it."""
-    text = line.lstrip(" \t")
-    column = column_of(line[: len(line) - len(text)])
+def _column(source: bytes, containers: Sequence[Container]) -> int:
+    """Return the column of the text in the innermost of these containers."""
+    return content_column(source, containers[-1].start) if containers and containers[-1].kind == "Item" else 0
+
+
+def _quote_columns(source: bytes, containers: Sequence[Container]) -> list[int]:
+    """Return the column that each quote begins at, counted within the quote around it."""
+    quotes = (number for number, container in enumerate(containers) if container.kind == "BlockQuote")
+    return [_column(source, containers[:number]) for number in quotes]
+
+
+def _is_taken_for_block(text: str, column: int, columns: Sequence[int]) -> bool:
+    """Whether a line of a list item's paragraph ends it.
+
+    The text begins at `column`; `columns` are those where the texts of all items around it begin.
+    """
     if column >= columns[-1]:
         return False
     if _LIST.match(text) and column - columns[-2] < _CODE_COLUMNS:
