@@ -22,7 +22,7 @@ PROBLEMS = {
     "bad-yaml.md": (b"---\ntitle: [unclosed\n---\n- [fact] kept #tag\n", "front matter is not readable"),
     "rule.md": (
         b"---\n\nA rule stands first, and nothing is wrong with that.\n\n---\n- [fact] kept\n",
-        "begins with a rule (---)",
+        "front matter has no keys, taken as text",
     ),
     "bad-date.md": (b"---\ncreated: yesterday\n---\n- [fact] kept\n", "created ignored: not an ISO 8601 date"),
     "latin-1.md": (LATIN_1, "not UTF-8: read as Windows-1252"),
