@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -311,6 +312,32 @@ def test_a_crash_between_row_and_file_is_made_good(vault: Vault, kind: str, monk
     here.sync()
     assert projects(here) == rows
     assert_apart(*([vault, here] if kind == "copied" else [here]))
+
+
+def test_a_place_holds_an_id_unless_it_is_proven_that_it_does_not(vault: Vault) -> None:
+    vault.sync()
+    state, own = vault.project.state, id_of(vault)
+    other = copied(vault, "other")
+    held = {
+        os.fsencode(vault.root): False,  # the same folder, as by another mount
+        os.fsencode(other.root): True,
+        os.fsencode(vault.root.with_name("absent")): False,
+        os.fsencode(vault.root / "a.md"): False,
+        b"/" + b"x" * 300: True,
+        b"/with\0nul": True,
+    }
+    assert {root: identity.is_held(root, own, state) for root in held} == held
+    other.project.state.project_id.unlink()
+    assert not identity.is_held(os.fsencode(other.root), own, state)
+
+
+def test_an_id_that_cannot_be_written_is_told(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(identity, "write_file", full)
+    with pytest.raises(StateWriteError, match=r"project\.id: No space left"):
+        vault.sync()
 
 
 def test_a_row_that_the_server_lost_is_made_anew(vault: Vault) -> None:

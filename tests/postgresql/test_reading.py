@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from bm_gitindex import Filter
 from bm_gitindex.entities.location import location_of
 from bm_gitindex.entities.store import EntityStore, open_store
+from bm_gitindex.errors import StateWriteError
 from bm_gitindex.oracle import servercopy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
     from bm_gitindex.entities.server import Server
+    from support.postgresql import Database
     from support.vault import Vault
 
 
@@ -128,3 +132,38 @@ async def test_a_cancelled_sync_leaves_the_connection_closed(vault: Vault, monke
     assert vault.rows(ours) == [(0,)]
     await vault.project.sync()
     assert vault.project.verify().ok
+
+
+def test_rows_that_the_server_lost_are_found_missing(vault: Vault) -> None:
+    vault.settled_sync()
+    for loss in ("DELETE FROM project", "DROP SCHEMA public CASCADE; CREATE SCHEMA public"):
+        assert vault.database is not None
+        vault.database.execute(loss)
+        assert [mismatch.kind for mismatch in vault.project.verify().mismatches] == ["tie"]
+        vault.sync()
+        assert vault.project.verify().ok
+
+
+def test_a_copy_has_this_projects_rows_and_no_table_of_another_program(vault: Vault, tmp_path: Path) -> None:
+    for number in range(600):
+        vault.write(f"many/{number}.md", "[[a]]\n")
+    vault.sync()
+    assert vault.database is not None
+    vault.execute("CREATE TABLE theirs (id int)")
+    (name,) = vault.rows("SELECT name FROM project")[0]
+    servercopy.copy_project(vault.database.at, str(name), tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT count(*) FROM entity").fetchone() == (603,)
+        assert copy.execute("SELECT count(*) FROM sqlite_master WHERE name = 'theirs'").fetchone() == (0,)
+    with pytest.raises(StateWriteError, match=r"copy\.db"):
+        servercopy.copy_project(vault.database.at, str(name), tmp_path / "absent" / "copy.db")
+
+
+def test_of_no_project_there_is_no_copy(vault: Vault, blank: Database, tmp_path: Path) -> None:
+    vault.sync()
+    assert vault.database is not None
+    for number, database in enumerate((blank, vault.database)):
+        path = tmp_path / f"{number}.db"
+        servercopy.copy_project(database.at, "nobody", path)
+        with closing(sqlite3.connect(path)) as copy:
+            assert copy.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
