@@ -7,7 +7,7 @@ Reads requests from standard input, one JSON object a line, and writes one line 
 
 The first line that is written says which version answers. An answer has what basic-memory's parser finds, in the words
 of `shape`; a note that it would not take in has `dropped`, the reason in basic-memory's words: either its parser
-refuses the note, and nothing else is said, or its indexing refuses the front matter after the parser has passed it over.
+refuses the note, and nothing else is said, or its indexing refuses the front matter that the parser has passed over.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ DELIBERATE = {
         "tags: [~]": "tags",
         'tags: [" "]': "tags",
         "tags: !!set {a, b}": "tags",
-        'tags: \'["\\\\ud800"]\'': "tags",
+        "tags: '[\"\\\\ud800\"]'": "tags",
     },
     "header_title_type": {
         'title: "a\\\\0b"': "title",

@@ -1,7 +1,7 @@
 """Notes made by a grammar: headers and blocks as people write them, as they mistype them, and as nobody would.
 
-A note is made of its seed alone. What is deliberately read otherwise than by basic-memory (docs/compatibility.md) is not
-in the grammar, so that every difference is a finding.
+A note is made of its seed alone. What is deliberately read otherwise than by basic-memory (docs/compatibility.md) is
+not in the grammar, so that every difference is a finding.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class _Maker:
         if self._is(0.2):
             lines.append(f"{self._of(('created', 'modified'))}: {self._of(DATES)}")
         if self._is(0.05):
-            lines.append(self._of(("# comment", "", "  indented: x", "- a", "plain", "<<: {m: 1}", "? k\n: v", "k:v", "...")))
+            lines.append(
+                self._of(("# comment", "", "  indented: x", "- a", "plain", "<<: {m: 1}", "? k\n: v", "k:v", "..."))
+            )
         if self._is(0.05):
             pairs = (f'"{key}": {value}' for key, value in zip("abc", ('"x"', "[1, null, true]", "1.5e3"), strict=True))
             return "{\n" + ",\n".join(pairs) + "\n}\n"

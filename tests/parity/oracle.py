@@ -50,7 +50,7 @@ class Oracle:
     def __init__(self, python: str) -> None:
         self._home = tempfile.TemporaryDirectory()
         home = {"HOME": self._home.name, "BASIC_MEMORY_HOME": f"{self._home.name}/notes", "PYTHONPATH": ""}
-        self._errors = tempfile.TemporaryFile()
+        self._errors = open(f"{self._home.name}/errors", "w+b")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [python, "-P", str(_SCRIPT)],
             stdin=subprocess.PIPE,

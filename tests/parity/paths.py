@@ -6,8 +6,8 @@ import unicodedata
 from random import Random
 
 WORDS = (
-    *("API (v2)", "CamelCase", "don't", "Café", "v1.2.3", "README", "OAuth2Token", "snake_case", "a & b", "100%", "Dr. Who"),
-    *("Straße", "Łódź", "İstanbul", "Ångström", "naïve", "œuvre", "Þingvellir", "Đà Nẵng", "e\u0301te\u0301", "“quoted”"),
+    *("API (v2)", "CamelCase", "don't", "Café", "v1.2.3", "README", "OAuth2Token", "snake_case", "a & b", "Dr. Who"),
+    *("Straße", "Łódź", "İstanbul", "Ångström", "naïve", "œuvre", "Đà Nẵng", "e\u0301te\u0301", "“quoted”"),
     *("тест", "Русский язык", "Київ", "Београд", "Ελληνικά", "Άλφα", "中文", "笔记 2024", "日本語のノート", "カタカナ"),
     *("ひらがな", "한국어", "노트 정리", "שלום", "العربية", "हिन्दी", "ไทย", "😀", "a—b", "…", "№5", "½", "ﬁ", "Ⅳ"),
 )
@@ -23,8 +23,7 @@ def generated(count: int, seed: int) -> list[str]:
 
 def letters() -> list[str]:
     """Return a path for every letter and digit of the basic plane that has a name."""
-    characters = map(chr, range(0x80, 0xD800))
-    return [f"a{one}b" for one in characters if unicodedata.category(one)[0] in "LN" and unicodedata.name(one, "")]
+    return [f"a{one}b" for one in map(chr, range(0x80, 0xD800)) if unicodedata.category(one)[0] in "LN"]
 
 
 def script(path: str) -> str:

@@ -57,7 +57,7 @@ def _shape(name: str, note: ParsedNote) -> Answer:
 
 
 def differences(name: str, data: bytes, theirs: Answer) -> list[str]:
-    """Return one line for each field that differs, and one for a note that is dropped there and without a warning here."""
+    """Return a line for each field that differs, and one for a note that is dropped there and has no warning here."""
     ours, warnings = our_answer(name, data)
     found = []
     if "dropped" in theirs and not warnings and not READ_WHOLE.match(theirs["dropped"]):

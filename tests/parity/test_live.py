@@ -71,6 +71,8 @@ def test_a_difference_is_seen_and_cut_down(oracle: Oracle, monkeypatch: pytest.M
     assert smallest(oracle, data) == b"[[U]]"
 
 
-@pytest.mark.parametrize("path", ["API (v2).md", "CamelCase", "don't", "Café.md", "тест", "v1.2.3.md", "中文/测试A.md", "ノート", "한글"])
+@pytest.mark.parametrize(
+    "path", ["API (v2).md", "CamelCase", "don't", "Café.md", "тест", "v1.2.3.md", "中文/测试A.md", "ノート", "한글"]
+)
 def test_permalinks_are_the_same(oracle: Oracle, path: str) -> None:
     assert oracle.permalinks([path]) == [generate_permalink(path)]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 DEEPEST_LEVEL = 20
 _LEVELS = {"BlockQuote": 1, "Item": 2}
 _OPAQUE = frozenset({"CodeBlock", "HtmlBlock"})
-_BLOCKS = _OPAQUE | {"BlockQuote", "List", "Item", "Paragraph", "Heading", "Rule"}
+_CONTAINERS = frozenset({"BlockQuote", "List", "Item"})
+_BLOCKS = _OPAQUE | _CONTAINERS | {"Paragraph", "Heading", "Rule"}
 
 # A bracket, or what could be white space before one.
 _MAY_BEGIN_WITH_BRACKET = re.compile(rb"\[|[^!-~]")
@@ -77,10 +78,9 @@ def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterato
             continue
         if text_start >= 0:
             seams.pass_text(text_start, text_end, containers)
-            raw = _block_source(source, text_start, text_end)
-            if raw is not None:
-                text = _block_text(raw, containers, source)
-                yield TextBlock(text, any(c.kind == "BlockQuote" for c in containers), in_item)
+            text_block = _text_block(source, slice(text_start, text_end), containers, in_item=in_item)
+            if text_block is not None:
+                yield text_block
             text_start = -1
         is_start = edge == "Start"
         is_opaque = is_start and block in _OPAQUE
@@ -88,12 +88,18 @@ def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterato
             in_item = is_start
         if block in _LEVELS:
             _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
-            if is_start:
-                seams.pass_by(span["start"])
-            elif block == "BlockQuote":
-                seams.pass_quote_end(span["end"], containers)
-        elif not is_start and block != "List":
-            seams.pass_by(span["end"])
+        _show_edge(seams, block, span["start"] if is_start else None, span["end"], containers)
+
+
+def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers: list[Container]) -> None:
+    """Tell the seams what begins (`start`) or ends here."""
+    if start is not None:
+        if block in _LEVELS:
+            seams.pass_by(start)
+    elif block == "BlockQuote":
+        seams.pass_quote_end(end, containers)
+    elif block not in _CONTAINERS:
+        seams.pass_by(end)
 
 
 def _events(body: str) -> Iterator[tuple[Any, Any]]:
@@ -125,14 +131,16 @@ def _follow(containers: list[Container], opened: Container | None, max_nesting: 
         containers.append(opened)
 
 
-def _block_source(source: bytes, start: int, end: int) -> bytes | None:
-    """Return the bytes of a block; `None` for one without interest."""
+def _text_block(source: bytes, span: slice, containers: list[Container], *, in_item: bool) -> TextBlock | None:
+    """Return a block of text; `None` for one without interest."""
+    start: int = span.start
     if start > 0 and source.startswith(b"\\", start - 1):
         start -= 1
-    raw = source[start:end]
+    raw = source[start : span.stop]
     if not (b"[[" in raw or b"#" in raw or _MAY_BEGIN_WITH_BRACKET.match(raw)):
         return None
-    return raw
+    in_quote = any(container.kind == "BlockQuote" for container in containers)
+    return TextBlock(_block_text(raw, containers, source), in_quote, in_item)
 
 
 def _block_text(raw: bytes, containers: list[Container], source: bytes) -> str | None:
@@ -143,4 +151,3 @@ def _block_text(raw: bytes, containers: list[Container], source: bytes) -> str |
     if containers and "\n" in text:
         text = without_prefixes(text, containers, source)
     return text.strip()
-

@@ -24,7 +24,7 @@ class Container:
     kind: str
     """`BlockQuote` or `Item`."""
     start: int
-    """Byte offset of its first marker, or a few characters before it: columns are taken for bytes where there are tabs."""
+    """Byte offset of its first marker, or of one of the blanks and `>` before it."""
 
 
 class Place(NamedTuple):

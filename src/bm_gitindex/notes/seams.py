@@ -1,9 +1,9 @@
 """Where markdown-it, and so basic-memory, begins a block and CommonMark goes on with a paragraph.
 
 After a link reference definition markdown-it begins anew: with a list, with code, with a text outside the quote that
-the definition is in. A line that stands left of its list item's text ends the item's paragraph if it looks like a block,
-however far it is indented, and whatever number a list begins with. And a quote goes on with any line that begins with
-`>`. A blank line there, or less indentation, makes such a body mean the same to both.
+the definition is in. A line that stands left of the text of its list item ends the item's paragraph if it looks like a
+block, however far it is indented, and whatever number a list begins with. And a quote goes on with any line that begins
+with `>`. A blank line there, or less indentation, makes such a body mean the same to both.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Seams:
         if line_start < offset:
             line_start = self._source.find(b"\n", offset) + 1
         if line_start and self._source[self._line_start(line_start - 1) : line_start].strip():
-            self._pull_out_quotes(line_start, [*_quote_columns(self._source, containers), _column(self._source, containers)])
+            self._pull_out_quotes(
+                line_start, [*_quote_columns(self._source, containers), _column(self._source, containers)]
+            )
 
     def parted(self) -> str:
         """Return the body with the seams open."""
@@ -97,7 +99,9 @@ class Seams:
             self._pull_out_quotes(line_start, quote_columns)
             place = after_markers(line, len(quotes))
             is_whole = line.count(">", 0, place.position) == len(quotes)
-            if is_whole and _is_taken_for_block(line[place.position :].lstrip(" \t"), indentation(line, place), columns):
+            if is_whole and _is_taken_for_block(
+                line[place.position :].lstrip(" \t"), indentation(line, place), columns
+            ):
                 self._insert_blank_line(line_start, line[: place.position].encode())
                 return
             line_start = line_end + 1
