@@ -6,6 +6,7 @@ not in the grammar, so that every difference is a finding.
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,9 +55,15 @@ FRAGMENTS = ("\n", "\n\n", "  ", "    ", "\t", "> ", "- ", "# ", "[", "]", "(", 
 # fmt: on
 
 
+_QUOTE_IN_QUOTE = re.compile(r"^(?:[ \t]|[-+*]|\d+[.)])*>(?:[ \t]|[-+*]|\d+[.)])*>.*", re.MULTILINE)
+_BLANK_AFTER_HTML = re.compile("(?<=>)[\u00a0\u3000]+$", re.MULTILINE)
+
+
 def note(seed: int) -> bytes:
     """Return the note of a seed."""
-    return _Maker(Random(seed)).note()
+    text = _Maker(Random(seed)).note()
+    text = _QUOTE_IN_QUOTE.sub(lambda found: found[0].replace("\t", " "), text)
+    return _BLANK_AFTER_HTML.sub("", text).encode()
 
 
 class _Maker:
@@ -65,7 +72,7 @@ class _Maker:
     def __init__(self, random: Random) -> None:
         self._random = random
 
-    def note(self) -> bytes:
+    def note(self) -> str:
         text = self._maybe(0.6, self._header) + self._body()
         if self._is(0.15):
             text = self._mistyped(text)
@@ -73,7 +80,7 @@ class _Maker:
             text = text.replace("\n", "\r\n")
         if self._is(0.03):
             text = "\ufeff" + text
-        return text.encode()
+        return text
 
     def _header(self) -> str:
         lines = [f"{self._of(YAML_KEYS)}: {self._of(YAML_TEXTS)}" for _ in range(self._random.randint(0, 5))]

@@ -12,7 +12,7 @@ WORDS = (
     *("ひらがな", "한국어", "노트 정리", "שלום", "العربية", "हिन्दी", "ไทย", "😀", "a—b", "…", "№5", "½", "ﬁ", "Ⅳ"),
 )
 SEPARATORS = (" ", "-", "_", "/", ".", "", "  ", " - ", "(", "/../", "//")
-SUFFIXES = (".md", ".md", ".md", ".markdown", ".MD", "", ".txt")
+SUFFIXES = (".md", ".md", ".md", ".markdown", ".MD", ".txt.md")
 
 
 def generated(count: int, seed: int) -> list[str]:

@@ -55,7 +55,7 @@ class Seams:
     def pass_text(self, start: int, end: int, containers: Sequence[Container]) -> None:
         """Note that the text of a block is here."""
         if self._has_definitions:
-            self._part_from_definition(start)
+            self._part_definitions(start)
         if containers and self._source.find(b"\n", start, end) >= 0:
             self._part_lines(start, end, containers)
         self.pass_by(end)
@@ -79,12 +79,19 @@ class Seams:
             done = end
         return b"".join([*pieces, self._source[done:]]).decode()
 
-    def _part_from_definition(self, start: int) -> None:
+    def _part_definitions(self, start: int) -> None:
+        """Part definitions before a text from each other, where one stands further left, and from the text."""
         line_start = self._line_start(start)
         if line_start <= self._gap_start or self._source.find(_DEFINITION_MARK, self._gap_start, line_start) < 0:
             return
-        line_before = self._source[self._line_start(line_start - 1) : line_start]
-        if line_before.strip(b" \t>\n"):
+        above = self._line_start(self._gap_start)
+        while (below := self._source.find(b"\n", above) + 1) < line_start:
+            one, other = self._source[above : below - 1], self._source[below : self._source.find(b"\n", below)]
+            bracket = other.find(b"[")
+            if not other[:bracket].strip(b" \t>") and 0 <= bracket < _column_of_bracket(one):
+                self._insert_blank_line(below, other[:bracket])
+            above = below
+        if self._source[above:line_start].strip(b" \t>\n"):
             self._insert_blank_line(line_start, self._source[line_start:start])
 
     def _part_lines(self, start: int, end: int, containers: Sequence[Container]) -> None:
@@ -122,6 +129,11 @@ class Seams:
 
     def _line_start(self, offset: int) -> int:
         return self._source.rfind(b"\n", 0, offset) + 1
+
+
+def _column_of_bracket(line: bytes) -> int:
+    """Return where a definition begins in a line, -1 where none does, or where its lines go on."""
+    return -1 if line.rstrip().endswith(b":") or _DEFINITION_MARK not in line else line.find(b"[")
 
 
 def _column(source: bytes, containers: Sequence[Container]) -> int:
