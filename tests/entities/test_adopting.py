@@ -103,9 +103,10 @@ async def _held(store: EntityStore, count: int) -> dict[int, int]:
 
 
 @pytest.mark.parametrize(
-    "count", [1_200, pytest.param(100_000, marks=pytest.mark.skipif(not NIGHTLY, reason="minutes"))]
+    "count",
+    [1_200, pytest.param(100_000, marks=pytest.mark.skipif(not NIGHTLY, reason="by night only: it takes minutes"))],
 )
-async def test_a_circle_of_all_entities_goes_round_in_flat_memory(database: AnyDatabase, count: int) -> None:
+async def test_a_circle_of_all_entities_goes_round_in_bounded_memory(database: AnyDatabase, count: int) -> None:
     async with open_store(database) as store:
         for start in range(0, count, 400):
             await store.put([note(f"{number}.md") for number in range(start, min(start + 400, count))])
