@@ -656,6 +656,7 @@ WRONG_COLUMNS = [
     ("one.md", "content_type = 'text/plain'", "content-type"),
     ("sub/three.md", "permalink = NULL, alias_key = NULL", "permalink"),
     ("one.md", "alias_key = 'other'", "permalink"),
+    ("one.md", "path_key = 'other'", "path-key"),
     ("one.md", "tags = '[\"water\"]'", "tags"),
     ("one.md", "metadata = '{}'", "metadata"),
     ("one.md", "metadata = 'no json'", "metadata"),

@@ -63,6 +63,29 @@ async def test_alias_forgets_case_and_underscores_and_nothing_else(store: Entity
     assert await meant(store, database, "fo-obar") is None
 
 
+@pytest.mark.parametrize("target", ["beds/north-bed", "Beds/North_Bed", "garden/beds/north-bed"])
+async def test_a_permalink_may_have_a_project_before_it_that_links_leave_away(
+    store: EntityStore, database: Path, target: str
+) -> None:
+    stated = note("Beds/North Bed.md", permalink="garden/beds/north-bed")
+    assert await meant(store, database, target, stated) == "Beds/North Bed.md"
+
+
+async def test_a_note_that_is_moved_is_found_by_what_its_new_path_says(store: EntityStore, database: Path) -> None:
+    assert await meant(store, database, "new/place", note("old.md")) is None
+    await store.move([move("old.md", "New/Place.md")])
+    await store.resolve_links()
+    assert links(database) == {("from/the link.md", "new/place"): "New/Place.md"}
+    await store.move([move("New/Place.md", "elsewhere.md")])
+    await store.resolve_links()
+    assert links(database) == {("from/the link.md", "new/place"): None}
+
+
+async def test_what_two_paths_say_is_nobody(store: EntityStore, database: Path) -> None:
+    both = [note("a b.md", permalink="x"), note("a-b.md", permalink="y")]
+    assert await meant(store, database, "A-B", *both) is None
+
+
 async def test_link_may_come_before_what_it_means(store: EntityStore, database: Path) -> None:
     assert await meant(store, database, "Later") is None
     await store.put([note("Later.md")])
@@ -202,6 +225,7 @@ def test_a_link_is_decided_by_look_ups_in_indexes_alone(database: Path) -> None:
         "sqlite_autoindex_entity_1",
         "sqlite_autoindex_entity_1",
         "ix_entity_project_id_alias_key",
+        "ix_entity_project_id_path_key",
     ]
     assert [step for step in steps if step.startswith("SCAN") and "entity" in step] == []
 

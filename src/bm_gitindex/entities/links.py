@@ -106,6 +106,7 @@ def _meant_id() -> ColumnElement[int]:
         _only_id(path == name),
         _only_id(path == name + _NOTE_SUFFIX),
         _only_id(entity.c.alias_key == relation.c.target_alias),
+        _only_id(entity.c.path_key == relation.c.target_alias),
     )
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.entities.records import ProjectState
 from bm_gitindex.notes.links import alias_key, link_key, link_target
-from bm_gitindex.notes.permalink import title_from_path
-from bm_gitindex.notes.text import fits_index
+from bm_gitindex.notes.permalink import generate_permalink, title_from_path
+from bm_gitindex.notes.text import cut_to_index, fits_index
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
@@ -97,6 +97,13 @@ def derived_title(file: FileRecord) -> str:
     return file.path.rpartition(b"/")[2].decode("utf-8", "replace")
 
 
+def path_key(file: FileRecord) -> str | None:
+    """Return the permalink that a note would have by its path alone; None for other files."""
+    if file.kind is not Kind.NOTE:
+        return None
+    return cut_to_index(generate_permalink(file.path.decode("utf-8", "replace")))
+
+
 def content_type(file: FileRecord) -> str:
     """Return the media type that a file has by its name alone."""
     if file.kind is Kind.NOTE:
@@ -130,13 +137,19 @@ def entity_columns(upsert: Upsert, permalink: str | None, stored: StoredEntity |
         "warnings": [*(note.warnings if note else ()), *upsert.warnings],
         "parsed_by": upsert.parsed_by,
         "sketch": upsert.sketch,
+        "path_key": path_key(file),
     }
 
 
 def moved_columns(stored: StoredEntity, file: FileRecord) -> Row:
     """Return the columns of an entity that change when its file is found at another path."""
     title = derived_title(file) if stored.title_from_path else stored.title
-    return {**_file_columns(file), "title": title, "updated_at": _kept_update(stored, file)}
+    return {
+        **_file_columns(file),
+        "title": title,
+        "updated_at": _kept_update(stored, file),
+        "path_key": path_key(file),
+    }
 
 
 def refreshed_columns(stored: StoredEntity, file: FileRecord) -> Row:

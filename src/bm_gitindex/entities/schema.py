@@ -188,10 +188,12 @@ entity = Table(
         server_default=NIL_UUID,
     ),
     Column("sketch", LargeBinary),
+    Column("path_key", NameText),
     UniqueConstraint("project_id", "file_path"),
     UniqueConstraint("project_id", "permalink"),
     Index(None, "project_id", "title"),
     Index(None, "project_id", "alias_key"),
+    Index(None, "project_id", "path_key"),
     Index(None, "project_id", "type"),
     Index(None, "project_id", "updated_at"),
     Index(None, "project_id", "external_id", unique=True),
@@ -201,7 +203,7 @@ entity = Table(
 )
 """One row a file. An id is never given twice, so that an id kept elsewhere cannot come to mean another file.
 `external_id` is a UUID, the same in every database that the entity is taken over into; `sketch` tells how much of a
-note's text another note shares."""
+note's text another note shares; `path_key` is the permalink that a note's path would give it."""
 
 entity_tag = Table(
     "entity_tag",

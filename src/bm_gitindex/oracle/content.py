@@ -11,7 +11,7 @@ from bm_gitindex.notes.parser import parse_note
 from bm_gitindex.notes.permalink import title_from_path
 from bm_gitindex.notes.sketch import sketch
 from bm_gitindex.notes.text import fits_index
-from bm_gitindex.oracle.links import alias_of, name_of
+from bm_gitindex.oracle.links import alias_of, key_of, name_of
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def differences(
         yield from _difference("sketch", content.sketch, sketch(found.data))
     expected = None if entity.permalink is None else alias_of(entity.permalink)
     yield from _difference("permalink", entity.alias_key, expected)
+    yield from _difference("path-key", content.path_key, key_of(found.path) if found.kind is Kind.NOTE else None)
 
 
 def shown_difference(stored: object, expected: object) -> str:

@@ -118,6 +118,7 @@ class ContentRow(NamedTuple):
     metadata: object
     warnings: object
     sketch: object
+    path_key: object
     observations: list[tuple[object, ...]]
     """Position, category, content, tags, context."""
     relations: list[tuple[object, ...]]
@@ -186,10 +187,10 @@ class Database:
 
     def content(self, entity_id: int) -> ContentRow:
         """Return the rest of an entity that exists."""
-        query = """SELECT type, content_type, title_from_path, tags, metadata, warnings, sketch
+        query = """SELECT type, content_type, title_from_path, tags, metadata, warnings, sketch, path_key
                    FROM entity WHERE id = ?"""
         row = self._connection.execute(query, (entity_id,)).fetchone()
-        own_type, content_type, title_from_path, tags, metadata, warnings, sketch = row
+        own_type, content_type, title_from_path, tags, metadata, warnings, sketch, path_key = row
         query = (
             "SELECT position, category, content, tags, context FROM observation WHERE entity_id = ? ORDER BY position"
         )
@@ -202,7 +203,7 @@ class Database:
         relations = self._connection.execute(query, (entity_id,)).fetchall()
         query = "SELECT tag FROM entity_tag WHERE entity_id = ?"
         all_tags = {tag for (tag,) in self._connection.execute(query, (entity_id,))}
-        values = (_parsed(tags), all_tags, _parsed(metadata), _parsed(warnings), sketch)
+        values = (_parsed(tags), all_tags, _parsed(metadata), _parsed(warnings), sketch, path_key)
         return ContentRow(own_type, content_type, title_from_path, *values, observations, relations)
 
     def links(self) -> Iterator[LinkRow]:

@@ -28,6 +28,7 @@ _ENTITY = sa.table(
 _OBSERVATION = sa.table("observation", sa.column("entity_id"), sa.column("tags", sa.JSON()))
 _ENTITY_TAG = sa.table("entity_tag", sa.column("project_id"), sa.column("entity_id"), sa.column("tag", sa.Text()))
 _ENTITY_INDEXES = {
+    "ix_entity_project_id_path_key": ["project_id", "path_key"],
     "ix_entity_project_id_type": ["project_id", "type"],
     "ix_entity_project_id_updated_at": ["project_id", "updated_at"],
 }
@@ -48,6 +49,7 @@ def upgrade() -> None:
         ),
     )
     op.add_column("entity", sa.Column("sketch", sa.LargeBinary()))
+    op.add_column("entity", _name("path_key"))
     _give_external_ids()
     op.create_index("ix_entity_project_id_external_id", "entity", ["project_id", "external_id"], unique=True)
     for name, columns in _ENTITY_INDEXES.items():
@@ -61,8 +63,10 @@ def downgrade() -> None:
     op.drop_table("entity_tag")
     for name in ("ix_entity_project_id_external_id", *_ENTITY_INDEXES):
         op.drop_index(name, "entity")
-    for table, column in (("entity", "sketch"), ("entity", "external_id"), ("project", "machine"), ("project", "root")):
-        op.drop_column(table, column)
+    for column in ("path_key", "sketch", "external_id"):
+        op.drop_column("entity", column)
+    for column in ("machine", "root"):
+        op.drop_column("project", column)
 
 
 def _id(name: str) -> sa.Column[int]:
