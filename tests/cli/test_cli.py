@@ -208,6 +208,13 @@ class TestOthers:
     def test_show_prints_for_people(self, synced: Vault, run: Run) -> None:
         assert b"relates_to -> Two (sub/two.md)" in run("show", "one").output
 
+    def test_front_matter_takes_the_place_of_no_fact_about_the_file(self, synced: Vault, run: Run) -> None:
+        note = "---\npath: elsewhere.md\nsize: 3\n---\n"
+        synced.write("own.md", note)
+        run("sync")
+        lines = run("show", "own").output.decode().splitlines()
+        assert {"  path: own.md", "  path: elsewhere.md", f"  size: {len(note)} bytes", "  size: 3"} <= set(lines)
+
     def test_show_of_nothing_is_an_error(self, vault: Vault, run: Run) -> None:
         assert run("show", "one").code == 1
         assert b"bm-gitindex sync" in run.errors

@@ -168,6 +168,13 @@ def test_a_terminal_is_not_commanded_by_what_is_found(vault: Vault, run: Run) ->
         assert b"\x1b" not in run(*command).output
 
 
+@pytest.mark.parametrize(
+    "arguments", [("find", "--type", "\udcff"), ("find", "--tag", "a\udcff"), ("find", "--tag", "a\0")]
+)
+def test_what_no_database_can_hold_is_found_nowhere(synced: Vault, run: Run, arguments: tuple[str, ...]) -> None:
+    assert (run(*arguments).output, run.code) == (b"", 0)
+
+
 def test_before_a_sync_there_is_nothing_to_find(vault: Vault, run: Run) -> None:
     assert run("find").code == 1
     assert b"bm-gitindex sync" in run.errors

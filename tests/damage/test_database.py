@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from bm_gitindex.cli.output import EXIT_DAMAGED
+from bm_gitindex.entities.tie import SCHEMA_HEAD
 from bm_gitindex.errors import DatabaseDamagedError, NotFoundError
 from support.damage import Scene, flipped
 from support.profile import sample
@@ -274,6 +276,11 @@ NONSENSE = {
     "a path is another": ["UPDATE entity SET file_path = 'notes/9.md' WHERE file_path = 'notes/1.md'"],
     "a date is none": ["UPDATE entity SET created_at = 'x'"],
     "tags are no JSON": ["UPDATE entity SET tags = '[', metadata = ''"],
+    "tags are null": ["UPDATE entity SET tags = 'null'"],
+    "warnings are a truth": ["UPDATE entity SET warnings = 'true'"],
+    "tags of facts are null": ["UPDATE observation SET tags = 'null'"],
+    "a link is no text": ["UPDATE relation SET target = x'ff00'"],
+    "a relation is no text": ["UPDATE relation SET type = x'ff00'"],
     "tags are another JSON": ["UPDATE entity SET tags = '7', metadata = '[]'"],
     "columns are NULL": [NULLABLE.format("entity"), "PRAGMA writable_schema = RESET", "UPDATE entity SET title = NULL"],
     "an entity's parser is another": ["UPDATE entity SET parsed_by = 'x' WHERE file_path = 'notes/1.md'"],
@@ -302,6 +309,32 @@ def test_rows_of_nonsense_end_no_run_and_are_mended(scene: Scene, name: str, edi
     assert outcome.was_ok_before is (name in HARMLESS)
 
 
+QUESTIONS = ("find", "find --json", "links --unresolved", "links --orphans", "links notes/1.md", "show notes/1.md")
+UNREADABLE = {
+    "a date is a number": {"find", "find --json", "links notes/1.md", "show notes/1.md"},
+    "a title is no text": {"find", "find --json", "links notes/1.md", "show notes/1.md"},
+    "a kind is none": {"find", "find --json", "links notes/1.md", "show notes/1.md"},
+    "tags are null": {"find", "find --json", "links notes/1.md", "show notes/1.md"},
+    "warnings are a truth": {"find", "find --json", "links notes/1.md", "show notes/1.md"},
+    "tags of facts are null": {"links notes/1.md", "show notes/1.md"},
+    "a link is no text": {"links --unresolved", "links notes/1.md", "show notes/1.md"},
+    "a relation is no text": {"links --unresolved", "links notes/1.md", "show notes/1.md"},
+}
+"""Which questions meet the value: no note of the scene is an orphan."""
+
+
+@pytest.mark.parametrize(("name", "unanswered"), UNREADABLE.items(), ids=UNREADABLE)
+def test_a_question_that_meets_nonsense_says_that_the_database_is_damaged(
+    scene: Scene, name: str, unanswered: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(scene, *NONSENSE[name])
+    codes = {question: scene.run(*question.split()) for question in QUESTIONS}
+    assert codes == {question: EXIT_DAMAGED if question in unanswered else 0 for question in QUESTIONS}
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == len(unanswered)
+    assert all("damaged" in line and "sync --paranoid" in line for line in errors)
+
+
 def test_silent_damage_to_a_value_is_found_by_verify_and_mended_with_every_id_kept(scene: Scene) -> None:
     change(scene, *NONSENSE["a title is another"], *NONSENSE["a fact is another"], *NONSENSE["links lead elsewhere"])
     assert {mismatch.kind for mismatch in scene.vault.project.verify().mismatches} >= {"title", "observations", "link"}
@@ -328,7 +361,7 @@ def test_verify_and_show_name_what_mends_it(scene: Scene, capsys: pytest.Capture
 
 
 def test_a_newer_schema_is_refused_and_not_touched(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    change(scene, "UPDATE alembic_version SET version_num = '0002'")
+    change(scene, f"UPDATE alembic_version SET version_num = '{int(SCHEMA_HEAD) + 1:04}'")
     before = scene.vault.state_bytes()
     for command in ("sync", "sync --paranoid", "verify", "show notes/1.md"):
         assert scene.run(*command.split()) == 6

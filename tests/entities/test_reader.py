@@ -66,7 +66,7 @@ async def test_relations_in_and_out(filled: Path) -> None:
     assert pdf.incoming == (IncomingRelation("uses", "z", b"z.md", None),)
 
 
-@pytest.mark.parametrize("key", ["none", "", "caf\udce9", "nul\0", 0, -1, 2**70])
+@pytest.mark.parametrize("key", ["none", "", "caf\udce9", "\ud800", "nul\0", 0, -1, 2**70])
 async def test_unknown_key_is_none(filled: Path, key: str | int) -> None:
     async with open_reader(filled) as entities:
         assert await entities.get(key) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -13,14 +13,14 @@ from sqlalchemy.dialects import sqlite
 
 from bm_gitindex.entities import assembly, chunks, reader, search
 from bm_gitindex.entities.reader import open_reader
-from bm_gitindex.entities.records import Delete, Filter
+from bm_gitindex.entities.records import Delete, Filter, Neighbourhood
 from bm_gitindex.entities.search import matching_ids, orphan_ids, unresolved_ids
 from bm_gitindex.entities.store import EntityStore, open_store
 from bm_gitindex.notes.model import Observation
 from entities.builders import MTIME, attachment, note, rows, state, sync_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from bm_gitindex.entities.records import EntitySummary, Upsert
@@ -90,6 +90,87 @@ async def filled(store: EntityStore, database: Path) -> Path:
 )
 async def test_find_meets_every_condition(filled: Path, conditions: Mapping[str, object], expected: list[str]) -> None:
     assert await found_paths(filled, **conditions) == expected
+
+
+@pytest.mark.parametrize("condition", [{"type": "\udcff"}, {"type": "a\0"}, {"tags": ("red", "\ud800")}], ids=ascii)
+async def test_what_no_database_can_hold_is_found_nowhere(filled: Path, condition: Mapping[str, object]) -> None:
+    assert await found_paths(filled, **condition) == []
+
+
+def test_a_time_without_a_zone_names_no_moment() -> None:
+    with pytest.raises(ValueError, match="no time zone: 2023-11-14"):
+        Filter(changed_since=MTIME.replace(tzinfo=None))
+
+
+async def test_an_id_that_is_none_has_no_neighbours(filled: Path) -> None:
+    async with open_reader(filled) as entities:
+        for entity_id in (0, -1, 99, 2**63):
+            assert await entities.neighbours(entity_id) == Neighbourhood((), is_cut=False)
+
+
+KINDS = st.sampled_from(["note", "spec", "Spec"])
+TAGS = st.lists(st.sampled_from(["red", "blue", "Red", "", "a%b", "é"]), max_size=3).map(tuple)
+DAYS = st.integers(0, 3)
+VALUES = st.sampled_from(["done", "draft", ""])
+METADATA = st.dictionaries(
+    st.sampled_from(["status", "a.b"]), VALUES | st.lists(VALUES, max_size=2) | st.fixed_dictionaries({"b": VALUES})
+)
+NOTES = st.lists(st.tuples(KINDS, TAGS, TAGS, DAYS, METADATA, st.booleans()), max_size=6)
+FILTERS = st.builds(
+    Filter,
+    type=st.none() | KINDS,
+    tags=TAGS,
+    metadata=st.dictionaries(st.sampled_from(["status", "a.b", "status.b"]), VALUES, max_size=2),
+    changed_since=st.none() | DAYS.map(lambda days: MTIME + days * DAY),
+    has_warnings=st.booleans(),
+)
+
+
+def has_value(metadata: Mapping[str, object], key: str, value: str) -> bool:
+    """Whether front matter has this value: `status.b` is what `b` says in what `status` says."""
+    outer, _, inner = key.partition(".")
+    found = metadata.get(key)
+    if found is None and inner and isinstance(nested := metadata.get(outer), dict):
+        found = nested.get(inner)
+    return value in found if isinstance(found, list) else found == value
+
+
+@pytest.mark.both_by_night
+@settings(max_examples=25)
+@given(NOTES, st.lists(FILTERS, min_size=1, max_size=8))
+async def test_find_finds_what_a_model_finds(
+    new_database: Callable[[], Path], notes: list[tuple[Any, ...]], filters: list[Filter]
+) -> None:
+    database = new_database()
+    async with open_store(database) as store:
+        await fill(
+            store,
+            *(
+                note(
+                    f"{number}.md",
+                    type=kind,
+                    tags=tags,
+                    observations=(Observation("fact", "x", more_tags, None),),
+                    modified=MTIME + days * DAY,
+                    metadata=metadata,
+                    warnings=("bad YAML",) * is_bad,
+                )
+                for number, (kind, tags, more_tags, days, metadata, is_bad) in enumerate(notes)
+            ),
+        )
+    async with open_reader(database) as entities:
+        for wanted in filters:
+            expected = [
+                f"{number}.md"
+                for number, (kind, tags, more_tags, days, metadata, is_bad) in enumerate(notes)
+                if wanted.type in {None, kind}
+                and set(wanted.tags) <= {*tags, *more_tags}
+                and "" not in wanted.tags
+                and all(has_value(metadata, key, value) for key, value in wanted.metadata.items())
+                and (wanted.changed_since is None or wanted.changed_since <= MTIME + days * DAY)
+                and is_bad >= wanted.has_warnings
+            ]
+            assert await paths(entities.find(wanted)) == expected
 
 
 async def test_a_summary_says_what_the_entity_says(filled: Path) -> None:

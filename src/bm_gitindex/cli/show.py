@@ -116,8 +116,8 @@ def _print_for_people(entity: Entity) -> None:
         "updated": f"{entity.updated_at:%Y-%m-%d %H:%M} UTC",
         "tags": " ".join(f"#{tag}" for tag in entity.tags),
     }
-    rows |= {key: str(value) for key, value in entity.metadata.items()}
-    for name, value in rows.items():
+    # One after the other: a key of the front matter may have the name of a row.
+    for name, value in (*rows.items(), *((key, str(value)) for key, value in entity.metadata.items())):
         if value:
             print_text(f"  {style('dim', f'{plain(name)}:')} {plain(value)}")
     for warning in entity.warnings:

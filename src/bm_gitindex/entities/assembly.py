@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from sqlalchemy import select
 
@@ -19,7 +19,7 @@ from bm_gitindex.entities.records import (
 from bm_gitindex.entities.schema import entity, observation, relation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from sqlalchemy import Row, Select
@@ -68,9 +68,9 @@ async def read_entities(connection: AsyncConnection, ids: Sequence[int]) -> list
             mtime_ns=row.mtime_ns,
             created_at=row.created_at,
             updated_at=row.updated_at,
-            tags=tuple(row.tags),
+            tags=_listed(row.tags),
             metadata=row.metadata,
-            warnings=tuple(row.warnings),
+            warnings=_listed(row.warnings),
             observations=tuple(observations[row.id]),
             relations=tuple(relations[row.id]),
             incoming=tuple(incoming[row.id]),
@@ -103,8 +103,10 @@ async def read_links(connection: AsyncConnection, ids: Sequence[int]) -> list[Un
 
 def is_of_right_types(found: Entity) -> bool:
     """Return whether every column holds a value of its own type: SQLite lets any hold any, and damage makes it so."""
-    texts = [found.external_id, found.title, found.type, found.content_type, *found.tags, *found.warnings]
-    optional = [found.permalink]
+    texts: list[object] = [found.content_type]
+    optional: list[object] = []
+    if not _are_tuples([item.tags for item in found.observations]):
+        return False
     for item in found.observations:
         texts += [item.category, item.content, *item.tags]
         optional.append(item.context)
@@ -114,10 +116,29 @@ def is_of_right_types(found: Entity) -> bool:
     for source in found.incoming:
         texts.append(source.type)
         optional += [source.from_permalink, source.context]
-    are_texts = all(isinstance(value, str) for value in texts)
-    are_optional = all(isinstance(value, str | None) for value in optional)
     are_numbers = all(isinstance(value, int) for value in (found.size_bytes, found.mtime_ns))
-    return are_texts and are_optional and are_numbers and isinstance(found.metadata, dict)
+    return is_summary_of_right_types(found) and _are_texts(texts, optional) and are_numbers
+
+
+def is_summary_of_right_types(found: Entity | EntitySummary) -> bool:
+    """Return the same of what an entity says in short."""
+    if not _are_tuples([found.tags, found.warnings]):
+        return False
+    texts = [found.external_id, found.title, found.type, *found.tags, *found.warnings]
+    return _are_texts(texts, [found.permalink]) and isinstance(found.metadata, dict)
+
+
+def is_link_of_right_types(found: UnresolvedLink) -> bool:
+    """Return the same of a link."""
+    return _are_texts([found.type, found.target], [found.from_permalink])
+
+
+def _are_tuples(values: Iterable[object]) -> bool:
+    return all(isinstance(value, tuple) for value in values)
+
+
+def _are_texts(texts: Iterable[object], optional: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in texts) and all(isinstance(value, str | None) for value in optional)
 
 
 async def _grouped(
@@ -140,7 +161,7 @@ def _observations(ids: Sequence[int]) -> Select[Any]:
 
 
 def _observation(row: AnyRow) -> EntityObservation:
-    return EntityObservation(row.category, row.content, tuple(row.tags), row.context)
+    return EntityObservation(row.category, row.content, _listed(row.tags), row.context)
 
 
 def _relations(ids: Sequence[int]) -> Select[Any]:
@@ -165,4 +186,9 @@ def _incoming(ids: Sequence[int]) -> Select[Any]:
 
 def _summary(row: AnyRow) -> EntitySummary:
     values = row._asdict()
-    return EntitySummary(**values | {"tags": tuple(row.tags), "warnings": tuple(row.warnings)})
+    return EntitySummary(**values | {"tags": _listed(row.tags), "warnings": _listed(row.warnings)})
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """Return the items of a list; anything else as it is, to be found out by its type."""
+    return tuple(value) if isinstance(value, list) else cast("tuple[str, ...]", value)

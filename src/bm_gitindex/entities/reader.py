@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import func, select
 
-from bm_gitindex.entities.assembly import ENTITY_PAGE, is_of_right_types, read_entities, read_links, read_summaries
+from bm_gitindex.entities.assembly import (
+    ENTITY_PAGE,
+    is_link_of_right_types,
+    is_of_right_types,
+    is_summary_of_right_types,
+    read_entities,
+    read_links,
+    read_summaries,
+)
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.location import located
 from bm_gitindex.entities.records import Filter, Neighbour, Neighbourhood
@@ -74,11 +82,13 @@ class Entities:
         """Return one entity: by its id if `key` is an integer, else by permalink, by path, or by external id."""
         if isinstance(key, int):
             return await self._first([entity.c.id == key]) if key in _INT64 else None
-        if "\0" in key:
-            return None  # no name has it, and PostgreSQL takes no text that has
-        name = key.encode("utf-8", "replace").decode()
-        by_path = entity.c.file_path == os.fsencode(key)
-        return await self._first([entity.c.permalink == name, by_path, entity.c.external_id == name])
+        if _is_text(key):
+            by_path = entity.c.file_path == os.fsencode(key)
+            return await self._first([entity.c.permalink == key, by_path, entity.c.external_id == key])
+        try:
+            return await self.get_by_path(os.fsencode(key))
+        except UnicodeEncodeError:
+            return None  # it stands for no bytes, and so for no path
 
     async def get_by_path(self, path: bytes) -> Entity | None:
         """Return the entity of the file at `path`."""
@@ -92,7 +102,7 @@ class Entities:
 
     async def find(self, wanted: Filter) -> AsyncIterator[EntitySummary]:
         """Yield the entities that meet every condition of a filter, in order of their paths."""
-        if any("\0" in text for text in (wanted.type or "", *wanted.tags)):
+        if not all(map(_is_text, (wanted.type or "", *wanted.tags))):
             return
         async for found in self._summaries(matching_ids(self._project_id, wanted)):
             if has_metadata(found.metadata, wanted.metadata):
@@ -106,7 +116,7 @@ class Entities:
             async with self._reading() as connection:
                 found = await read_entities(connection, page)
             for one in found:
-                self._check(one)
+                self._check(one.id, is_right=is_of_right_types(one))
                 yield one
 
     async def neighbours(
@@ -114,13 +124,18 @@ class Entities:
     ) -> Neighbourhood:
         """Return the entities that at most `depth` relations lead to, each once, by the shortest way.
 
-        Raises ValueError for a depth or a limit below 1.
+        An id that no entity has, has no neighbours. Raises ValueError for a depth or a limit below 1.
         """
         if depth < 1 or limit < 1:
             raise ValueError("depth and limit are at least 1")
+        if entity_id not in _INT64:
+            return Neighbourhood((), is_cut=False)
         async with self._reading() as connection:
             steps, is_cut = await reach(connection, entity_id, depth, limit, _DIRECTIONS[direction])
             summaries = await read_summaries(connection, list(steps))
+        for summary in summaries:
+            is_right = is_summary_of_right_types(summary) and isinstance(steps[summary.id].type, str)
+            self._check(summary.id, is_right=is_right)
         found = (
             Neighbour(summary, step.distance, step.type, step.is_incoming, step.via_id)
             for summary in summaries
@@ -136,6 +151,8 @@ class Entities:
             async with self._reading() as connection:
                 links = await read_links(connection, page)
             for link in links:
+                if not is_link_of_right_types(link):
+                    raise damaged(self._location, "a relation holds a value of a wrong type")
                 yield link
 
     async def orphans(self) -> AsyncIterator[EntitySummary]:
@@ -150,6 +167,7 @@ class Entities:
             async with self._reading() as connection:
                 summaries = await read_summaries(connection, page)
             for summary in summaries:
+                self._check(summary.id, is_right=is_summary_of_right_types(summary))
                 yield summary
 
     @asynccontextmanager
@@ -167,13 +185,18 @@ class Entities:
                 entity_id = (await connection.execute(query)).scalar_one_or_none()
                 if entity_id is not None:
                     (found,) = await read_entities(connection, [entity_id])
-                    self._check(found)
+                    self._check(found.id, is_right=is_of_right_types(found))
                     return found
         return None
 
-    def _check(self, found: Entity) -> None:
-        if not is_of_right_types(found):
-            raise damaged(self._location, f"entity {found.id} holds a value of a wrong type")
+    def _check(self, entity_id: int, *, is_right: bool) -> None:
+        if not is_right:
+            raise damaged(self._location, f"entity {entity_id} holds a value of a wrong type")
+
+
+def _is_text(words: str) -> bool:
+    """Return whether a text can be in a database: one with NUL, or half a surrogate pair, names nothing there."""
+    return "\0" not in words and not any("\ud800" <= character <= "\udfff" for character in words)
 
 
 async def _project_id(connection: AsyncConnection, name: str) -> int:

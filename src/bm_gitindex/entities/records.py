@@ -187,6 +187,11 @@ class Filter:
     has_warnings: bool = False
     """Only those with a problem in their content."""
 
+    def __post_init__(self) -> None:
+        """Refuse a time without a zone, which names no moment, by ValueError."""
+        if self.changed_since is not None and self.changed_since.utcoffset() is None:
+            raise ValueError(f"changed_since has no time zone: {self.changed_since.isoformat()}")
+
 
 @dataclass(frozen=True, slots=True)
 class EntitySummary:

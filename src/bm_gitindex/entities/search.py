@@ -8,6 +8,7 @@ out.
 from __future__ import annotations
 
 from array import array
+from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Text, cast, exists, select
@@ -18,10 +19,10 @@ from bm_gitindex.entities.schema import entity, entity_tag, relation
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from typing import Any
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, Row, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from bm_gitindex.notes.model import JsonValue
@@ -103,12 +104,13 @@ async def reach(
         found: dict[int, Step] = {}
         for ids in chunks(frontier, QUERY_CHUNK):
             for direction in conditions:
-                async for near_id, far_id, relation_type in await connection.stream(direction.query(ids)):
-                    if far_id == start_id or far_id in steps or far_id in found:
-                        continue
-                    if len(steps) + len(found) == limit:
-                        return steps | found, True
-                    found[far_id] = Step(distance, relation_type, direction.is_incoming, near_id)
+                async with aclosing(_rows(connection, direction.query(ids))) as rows:
+                    async for near_id, far_id, relation_type in rows:
+                        if far_id == start_id or far_id in steps or far_id in found:
+                            continue
+                        if len(steps) + len(found) == limit:
+                            return steps | found, True
+                        found[far_id] = Step(distance, relation_type, direction.is_incoming, near_id)
         steps |= found
         frontier = list(found)
         if not frontier:
@@ -134,6 +136,17 @@ class Direction(NamedTuple):
 
 OUTGOING = Direction(relation.c.from_id, relation.c.to_id, is_incoming=False)
 INCOMING = Direction(relation.c.to_id, relation.c.from_id, is_incoming=True)
+
+
+async def _rows(connection: AsyncConnection, query: Select[Any]) -> AsyncGenerator[Row[*tuple[Any, ...]]]:
+    """Yield the rows of a query, which are waited for many at a time: to wait for each costs more than to use it."""
+    result = await connection.stream(query)
+    try:
+        while some := await result.fetchmany(INSERT_CHUNK):
+            for row in some:
+                yield row
+    finally:
+        await result.close()
 
 
 def _has_value(metadata: JsonValue | Mapping[str, JsonValue], key: str, value: str) -> bool:
