@@ -2,12 +2,14 @@
 
     python benchmarks/find.py [NOTES] [LINKS_OF_EACH]
 
-Builds the database of benchmarks/links.py, with a type, a tag and a time for some notes, and prints a table.
+Builds the database of benchmarks/links.py, with a type, a tag, a warning and a time for some notes, and no link in one
+of a hundred, and prints a table. Its memory is the most that Python's objects took; the last line has the process's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 import tempfile
 import time
@@ -33,7 +35,7 @@ _BATCH = 500
 
 
 def note(vault: Vault, number: int) -> Upsert:
-    """Return a note of which every hundredth is a log, every thousandth has a tag, and each has a minute of its own."""
+    """Return a note: each hundredth is a log without links, each thousandth has a tag, and each a minute of its own."""
     upsert = vault.upsert(number)
     assert upsert.note is not None
     parsed = replace(
@@ -42,6 +44,8 @@ def note(vault: Vault, number: int) -> Upsert:
         tags=() if number % 1_000 else ("rare",),
         metadata={"status": "done" if number % 7 else "open"},
         modified=_START + timedelta(minutes=number),
+        relations=upsert.note.relations if number % 100 else (),
+        warnings=() if number % 1_000 != 7 else ("created ignored: not an ISO 8601 date",),
     )
     return replace(upsert, note=parsed)
 
@@ -66,6 +70,7 @@ async def measure(database: Path, vault: Vault) -> None:
         questions: dict[str, Callable[[], AsyncIterator[object]]] = {
             "by a tag of 1 in 1,000": lambda: entities.find(Filter(tags=("rare",))),
             "by a type of 1 in 100": lambda: entities.find(Filter(type="log")),
+            "with warnings, 1 in 1,000": lambda: entities.find(Filter(has_warnings=True)),
             "the 500 changed last": lambda: entities.find(Filter(changed_since=recently)),
             "by front matter, 1 in 7": lambda: entities.find(Filter(metadata={"status": "open"})),
             "all, in short": lambda: entities.find(Filter()),
@@ -77,13 +82,21 @@ async def measure(database: Path, vault: Vault) -> None:
             first_s, last_s, count = await _timed(ask())
             peak_mb = await _traced(ask())
             print(f"{name:<30} {count:>8,}  {first_s:8.3f} s {last_s:8.3f} s {peak_mb:7.1f} MB", flush=True)
-        one = await anext(aiter(entities.find(Filter(tags=("rare",)))))
-        for depth in (1, 2, 3):
+        for name, number, depth in (
+            ("a note", 7, 1),
+            ("a note", 7, 2),
+            ("a note", 7, 3),
+            ("the hub", 0, 1),
+            ("the hub", 0, 2),
+        ):
+            start = await entities.get_by_path(vault.path(number))
+            assert start is not None
             started_s = time.perf_counter()
-            around = await entities.neighbours(one.id, depth)
+            around = await entities.neighbours(start.id, depth)
             seconds = time.perf_counter() - started_s
             more = "+" if around.is_cut else " "
-            print(f"{f'neighbours, depth {depth}':<30} {len(around.neighbours):>8,}{more} {'':>10} {seconds:8.3f} s")
+            words = f"around {name}, depth {depth}"
+            print(f"{words:<30} {len(around.neighbours):>8,}{more} {'':>9} {seconds:8.3f} s")
 
 
 async def _timed(found: AsyncIterator[object]) -> tuple[float, float, int]:
@@ -117,6 +130,7 @@ def main() -> None:
         database, vault = Path(folder) / "entities.db", Vault(notes, links)
         asyncio.run(fill(database, vault))
         asyncio.run(measure(database, vault))
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB")
 
 
 if __name__ == "__main__":
