@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
+from bm_gitindex import cli
 from bm_gitindex.config import flat_options
 from bm_gitindex.options import Options
 
@@ -36,16 +38,13 @@ def test_every_option_is_in_the_table() -> None:
     assert documented == list(flat_options(Options()))
 
 
-def test_every_command_is_in_the_table() -> None:
-    documented = re.findall(r"^\| `([a-z-]+) ", README, flags=re.MULTILINE)
-    assert documented == [
-        "status",
-        "sync",
-        "ls-files",
-        "show",
-        "find",
-        "links",
-        "verify",
-        "config",
-        "import-basic-memory",
-    ]
+def test_every_command_is_in_the_table_with_all_its_options() -> None:
+    documented = dict(re.findall(r"^\| `([a-z-]+) (.*?)` \|", README, flags=re.MULTILINE))
+    assert set(documented) == {command.NAME for command in cli._COMMANDS}
+    for command in cli._COMMANDS:
+        parser = ArgumentParser(add_help=False)
+        command.add_arguments(parser)
+        spellings = [set(action.option_strings) for action in parser._actions if action.option_strings]
+        told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", documented[command.NAME]))
+        assert told <= set().union(*spellings), command.NAME
+        assert all(told & spelling for spelling in spellings), command.NAME
