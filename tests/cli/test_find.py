@@ -107,6 +107,7 @@ def test_any_other_time_is_refused(when: str) -> None:
         ("find", "--meta", "=x"),
         ("find", "--limit", "0"),
         ("find", "--since", "soon"),
+        ("find", *["--tag=a"] * 51),
         ("links",),
         ("links", "--unresolved", "one.md"),
         ("links", "--orphans", "--unresolved"),

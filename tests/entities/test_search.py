@@ -13,7 +13,7 @@ from sqlalchemy.dialects import sqlite
 
 from bm_gitindex.entities import assembly, chunks, reader, search
 from bm_gitindex.entities.reader import open_reader
-from bm_gitindex.entities.records import Delete, Filter, Neighbourhood
+from bm_gitindex.entities.records import MOST_TAGS, Delete, Filter, Neighbourhood
 from bm_gitindex.entities.search import matching_ids, orphan_ids, unresolved_ids
 from bm_gitindex.entities.store import EntityStore, open_store
 from bm_gitindex.notes.model import Observation
@@ -100,6 +100,17 @@ async def test_what_no_database_can_hold_is_found_nowhere(filled: Path, conditio
 def test_a_time_without_a_zone_names_no_moment() -> None:
     with pytest.raises(ValueError, match="no time zone: 2023-11-14"):
         Filter(changed_since=MTIME.replace(tzinfo=None))
+
+
+async def test_as_many_tags_as_may_be_asked_for_are_looked_up_and_one_more_is_refused(
+    store: EntityStore, database: Path
+) -> None:
+    tags = tuple(f"tag-{number}" for number in range(MOST_TAGS + 1))
+    await fill(store, note("all.md", tags=tags), note("most.md", tags=tags[1:]))
+    assert await found_paths(database, tags=tags[:MOST_TAGS]) == ["all.md"]
+    assert await found_paths(database, tags=tags[1:]) == ["all.md", "most.md"]
+    with pytest.raises(ValueError, match="more than 50 tags"):
+        Filter(tags=tags)
 
 
 async def test_an_id_that_is_none_has_no_neighbours(filled: Path) -> None:

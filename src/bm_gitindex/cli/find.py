@@ -84,8 +84,10 @@ def summary_line(found: EntitySummary, style: Style) -> str:
 
 def _filter(arguments: argparse.Namespace, now: datetime) -> Filter:
     # Imported here: records are for those who ask the database.
-    from bm_gitindex.entities.records import Filter
+    from bm_gitindex.entities.records import MOST_TAGS, Filter
 
+    if len(arguments.tag) > MOST_TAGS:
+        raise UsageError(f"--tag may be given {MOST_TAGS} times")
     metadata = {}
     for pair in arguments.meta:
         key, equals, value = pair.partition("=")

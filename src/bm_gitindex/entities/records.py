@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from bm_gitindex.rules import Kind
 
 
+MOST_TAGS = 50
+"""Tags to look for at once. Each is a part of the query, and a database takes only so many."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileRecord:
     """What is known of one file's outside: its path, its content's id, its size and times."""
@@ -179,7 +183,7 @@ class Filter:
 
     type: str | None = None
     tags: tuple[str, ...] = ()
-    """All of them, in the front matter or on an observation."""
+    """All of them, in the front matter or on an observation; at most `MOST_TAGS`."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Values by key, as the front matter has them; a key leads into a mapping by dots, and one of a list is enough."""
     changed_since: datetime | None = None
@@ -188,7 +192,9 @@ class Filter:
     """Only those with a problem in their content."""
 
     def __post_init__(self) -> None:
-        """Refuse a time without a zone, which names no moment, by ValueError."""
+        """Refuse, by ValueError, a time without a zone, which names no moment, and more than `MOST_TAGS`."""
+        if len(self.tags) > MOST_TAGS:
+            raise ValueError(f"more than {MOST_TAGS} tags are asked for")
         if self.changed_since is not None and self.changed_since.utcoffset() is None:
             raise ValueError(f"changed_since has no time zone: {self.changed_since.isoformat()}")
 
