@@ -21,13 +21,13 @@ DELIBERATE = {
     "header_tags": {
         "tags: [~]": "tags",
         'tags: [" "]': "tags",
-        "tags: !!set {a, b}": "tags",
+        "tags: !!set {a}": "tags",
         "tags: '[\"\\\\ud800\"]'": "tags",
     },
     "header_title_type": {
         'title: "a\\\\0b"': "title",
         "title: !!binary aGk=": "title",
-        "title: !!set {a, b}": "title",
+        "title: !!set {a}": "title",
         "type: !!set {a}": "type",
     },
     "header_values": {

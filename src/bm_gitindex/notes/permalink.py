@@ -6,6 +6,7 @@ import re
 
 from anyascii import anyascii
 
+from bm_gitindex.notes.letters import spelled
 from bm_gitindex.notes.text import clean_text
 
 NOTE_SUFFIXES = (".md", ".markdown")
@@ -36,9 +37,10 @@ def generate_permalink(path: str) -> str:
     The rules are basic-memory's, found by running it: the note's suffix goes, apostrophes go, words are parted
     where a capital follows a small letter and where Chinese characters meet others, everything else that is not
     letter, digit, dot or slash becomes a hyphen. Other scripts are transliterated by AnyASCII, where basic-memory
-    has Unidecode; the two disagree on some letters.
+    has Unidecode; where the two disagree on a letter in daily use, `letters` decides.
     """
-    text = transliterate(without_note_suffix(_normal_path(path))).replace("'", "")
+    text = without_note_suffix(_normal_path(path))
+    text = (text if text.isascii() else transliterate(spelled(text))).replace("'", "")
     for seam in _SEAMS:
         text = seam.sub("-", text)
     text = _SEPARATORS.sub("-", text.lower())
