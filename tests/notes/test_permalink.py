@@ -45,6 +45,12 @@ from bm_gitindex.notes.permalink import generate_permalink, title_from_path
         ("日本のノート.md", "日本-nono-to"),
         ("ひらがな.md", "hiragana"),
         ("한국어.md", "hangugeo"),
+        ("노트 정리.md", "noteu-jeongri"),
+        ("שלום.md", "shlvm"),
+        ("مرحبا حسن.md", "mr-hb-hsn"),
+        ("हिन्दी.md", "hindii"),
+        ("ภาษาไทย.md", "phaasaaaithy"),
+        ("№5 ½.md", "no.-5-1/2"),
         ("", ""),
     ],
 )
