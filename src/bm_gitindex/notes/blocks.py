@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyromark
 
+from bm_gitindex.notes.blanks import with_plain_blanks
 from bm_gitindex.notes.prefixes import Container, without_prefixes
 from bm_gitindex.notes.seams import Seams
 
@@ -104,7 +105,7 @@ def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers
 
 def _events(body: str) -> Iterator[tuple[Any, Any]]:
     try:
-        yield from pyromark.events_with_range(body, merge_text=True)
+        yield from pyromark.events_with_range(with_plain_blanks(body), merge_text=True)
     except BaseException as error:
         # A panic in Rust is no Exception, and its class cannot be imported; one note must not end a whole run.
         if type(error).__name__ == "PanicException":

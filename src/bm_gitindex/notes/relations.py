@@ -47,7 +47,7 @@ def find_links(text: str) -> Iterator[Relation]:
 
 def _label_text(label: str) -> str:
     """Return the relation's type, empty for a label that is neither one word nor quoted."""
-    if len(label) > 1 and label[0] in "\"'" and label[-1] == label[0]:
+    if label and label[0] in "\"'" and label[-1] == label[0]:
         return label[1:-1].strip()
     return label if len(label.split(maxsplit=1)) == 1 else ""
 
