@@ -50,6 +50,8 @@ class Oracle:
     def __init__(self, python: str) -> None:
         self._home = tempfile.TemporaryDirectory()
         home = {"HOME": self._home.name, "BASIC_MEMORY_HOME": f"{self._home.name}/notes", "PYTHONPATH": ""}
+        # It writes out sets, whose order is otherwise another one in each process.
+        order = {"PYTHONHASHSEED": "0"}
         self._errors = open(f"{self._home.name}/errors", "w+b")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [python, "-P", str(_SCRIPT)],
@@ -57,7 +59,7 @@ class Oracle:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             cwd=self._home.name,
-            env={**os.environ, **home},
+            env={**os.environ, **home, **order},
         )
         self.version: str = self._read()["version"]
 
