@@ -2,8 +2,9 @@
 
 After a link reference definition markdown-it begins anew: with a list, with code, with a text outside the quote that
 the definition is in. A line that stands left of the text of its list item ends the item's paragraph if it looks like a
-block, however far it is indented, and whatever number a list begins with. And a quote goes on with any line that begins
-with `>`. A blank line there, or less indentation, makes such a body mean the same to both.
+block, however far it is indented, and whatever number a list begins with; and so does a line that lacks the markers of
+two quotes. And a quote goes on with any line that begins with `>`. A blank line there, or less indentation, makes such
+a body mean the same to both.
 """
 
 from __future__ import annotations
@@ -105,10 +106,10 @@ class Seams:
             line = self._source[line_start : end if line_end < 0 else line_end].decode()
             self._pull_out_quotes(line_start, quote_columns)
             place = after_markers(line, len(quotes))
-            is_whole = line.count(">", 0, place.position) == len(quotes)
-            if is_whole and _is_taken_for_block(
-                line[place.position :].lstrip(" \t"), indentation(line, place), columns
-            ):
+            missing = len(quotes) - line.count(">", 0, place.position)
+            text = line[place.position :].lstrip(" \t")
+            is_left_out = missing > 1 and _looks_like_block(text)
+            if is_left_out or (missing == 0 and _is_taken_for_block(text, indentation(line, place), columns)):
                 self._insert_blank_line(line_start, line[: place.position].encode())
                 return
             line_start = line_end + 1
@@ -157,3 +158,7 @@ def _is_taken_for_block(text: str, column: int, columns: Sequence[int]) -> bool:
     if _LIST.match(text) and column - columns[-2] < _CODE_COLUMNS:
         return True
     return _OTHER_BLOCK.match(text) is not None
+
+
+def _looks_like_block(text: str) -> bool:
+    return (_LIST.match(text) or _OTHER_BLOCK.match(text)) is not None
