@@ -1,7 +1,7 @@
 """White space beyond blank and tab, which pulldown-cmark and markdown-it do not see alike.
 
 Vertical tab and form feed are letters to markdown-it, and white space to pulldown-cmark. But where markdown-it looks
-for HTML it takes in whatever Unicode calls white space, and pulldown-cmark does not.
+for HTML, or for the label of a link reference, it takes in whatever Unicode calls white space; pulldown-cmark does not.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ _SPACES = (
 )
 _SPACE_IN_ASCII = tuple(space for space in _SPACES if space.isascii())
 _SPACE = re.compile(f"[{_SPACES}]")
+# Of the control characters only these two are blank in a label.
+_BLANK_LABEL = re.compile(rf"\[(?:[ \t\n\v\f]|(?![\x1c-\x1f\x85])[{_SPACES}])+\]:")
 _HTML_LINE = re.compile(r"^[ \t>*+\-0-9.)]*<.*$", re.MULTILINE)
 
 
@@ -22,8 +24,8 @@ def with_plain_blanks(body: str) -> str:
     r"""Return a body of the same length in bytes, for pulldown-cmark to find markdown-it's blocks in."""
     if not any(space in body for space in (_SPACE_IN_ASCII if body.isascii() else _SPACES)):
         return body
-    return _HTML_LINE.sub(_spaced, body).translate(_LETTERS)
+    return _HTML_LINE.sub(_spaced, _BLANK_LABEL.sub(_spaced, body)).translate(_LETTERS)
 
 
-def _spaced(line: re.Match[str]) -> str:
-    return _SPACE.sub(lambda space: " " * len(space[0].encode()), line[0])
+def _spaced(found: re.Match[str]) -> str:
+    return _SPACE.sub(lambda space: " " * len(space[0].encode()), found[0])

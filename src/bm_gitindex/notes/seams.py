@@ -17,7 +17,7 @@ from bm_gitindex.notes.prefixes import after_markers, content_column, indentatio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bm_gitindex.notes.prefixes import Container
+    from bm_gitindex.notes.prefixes import Container, Place
 
 _DEFINITION_MARK = b"]:"
 _CODE_COLUMNS = 4
@@ -104,6 +104,10 @@ class Seams:
         while line_start:
             line_end = self._source.find(b"\n", line_start, end)
             line = self._source[line_start : end if line_end < 0 else line_end].decode()
+            outdented = _outdented_marker(line, quote_columns)
+            if outdented is not None:
+                self._insert_blank_line(line_start, line[: outdented.position].encode())
+                return
             self._pull_out_quotes(line_start, quote_columns)
             place = after_markers(line, len(quotes))
             missing = len(quotes) - line.count(">", 0, place.position)
@@ -146,6 +150,16 @@ def _quote_columns(source: bytes, containers: Sequence[Container]) -> list[int]:
     """Return the column that each quote begins at, counted within the quote around it."""
     quotes = (number for number, container in enumerate(containers) if container.kind == "BlockQuote")
     return [_column(source, containers[:number]) for number in quotes]
+
+
+def _outdented_marker(line: str, columns: Sequence[int]) -> Place | None:
+    """Return the place before the first marker that stands left of its quote, which it does not go on with."""
+    for number, column in enumerate(columns):
+        place = after_markers(line, number)
+        is_marker = line[place.position :].lstrip(" \t").startswith(">")
+        if is_marker and indentation(line, place) < column:
+            return place
+    return None
 
 
 def _is_taken_for_block(text: str, column: int, columns: Sequence[int]) -> bool:
