@@ -252,7 +252,9 @@ NONSENSE = {
     "the schema is another's": ["UPDATE alembic_version SET version_num = 'd7a1b2c3e4f5'"],
     "the schema is two": ["INSERT INTO alembic_version VALUES ('0000')"],
     "there is no project": ["DELETE FROM project"],
-    "there are two projects": ["INSERT INTO project SELECT 7, 'other', 1, index_trailer, '', 0, 0, NULL, NULL FROM project"],
+    "there are two projects": [
+        "INSERT INTO project SELECT 7, 'other', 1, index_trailer, '', 0, 0, NULL, NULL FROM project"
+    ],
     "the project is another": ["UPDATE project SET id = 7"],
     "there are no entities": ["DELETE FROM entity"],
     "no observation has an entity": ["UPDATE observation SET entity_id = entity_id + 100"],

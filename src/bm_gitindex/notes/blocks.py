@@ -30,6 +30,9 @@ _BLOCKS = _OPAQUE | _CONTAINERS | {"Paragraph", "Heading", "Rule"}
 _MAY_BEGIN_WITH_BRACKET = re.compile(rb"\[|[^!-~]")
 _MOST_ROUNDS = 20
 """What is no longer part of a paragraph can have seams of its own."""
+_FEWEST_ROUNDS = 2
+_MOST_CHARACTERS = 1024 * 1024
+"""In all rounds together, so that no long text takes many of them."""
 
 
 class MarkdownUnreadableError(ValueError):
@@ -53,7 +56,8 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
     `body` has `\n` as its only line end. Raises `MarkdownUnreadableError`.
     """
     given = 0
-    for is_last in (*[False] * (_MOST_ROUNDS - 1), True):
+    rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, _MOST_CHARACTERS // (len(body) + 1)))
+    for is_last in (*[False] * (rounds - 1), True):
         source = body.encode()
         seams = Seams(source)
         for number, block in enumerate(_blocks(body, source, seams, max_nesting)):
