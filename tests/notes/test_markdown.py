@@ -218,6 +218,18 @@ def test_no_link(markdown: str) -> None:
     assert relations(markdown) == []
 
 
+def test_blocks_that_markdown_it_begins_in_each_other_are_found_to_a_bound() -> None:
+    nested = "".join("[a]: /u\n" + "   " * depth + "2) " for depth in range(6)) + "[c] x"
+    assert observations(nested) == [("c", "x", [], None)]
+    assert observations("[a]: /u\n2) " * 2_000 + "[c] x\n\n[d] y")[-1] == ("d", "y", [], None)
+
+
+def test_the_last_round_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert observations("[a]: /u\n2) [c] x") == [("c", "x", [], None)]
+    monkeypatch.setattr("bm_gitindex.notes.blocks._MOST_ROUNDS", 1)
+    assert observations("[a]: /u\n2) [c] x\n\n[d] y") == [("d", "y", [], None)]
+
+
 def test_an_item_can_be_both() -> None:
     assert observations("- [fact] [[A]]") == [("fact", "[[A]]", [], None)]
     assert relations("- [fact] [[A]]") == [("[fact]", "A", None)]

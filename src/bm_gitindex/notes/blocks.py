@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Text at this level and below is not read, as in markdown-it's CommonMark.
 DEEPEST_LEVEL = 20
+_EDGES = ("Start", "End")
 _LEVELS = {"BlockQuote": 1, "Item": 2}
 _OPAQUE = frozenset({"CodeBlock", "HtmlBlock"})
 _CONTAINERS = frozenset({"BlockQuote", "List", "Item"})
@@ -74,8 +75,7 @@ def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterato
     containers: list[Container] = []
     in_item = is_opaque = False
     text_start, text_end = -1, -1
-    for event, span in _events(body):
-        edge, block = _edge_and_block(event)
+    for edge, block, span in _events(body):
         if block not in _BLOCKS:
             if text_start < 0 and not is_opaque:
                 text_start = span["start"]
@@ -107,24 +107,24 @@ def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers
         seams.pass_by(end)
 
 
-def _events(body: str) -> Iterator[tuple[Any, Any]]:
+def _events(body: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield `Start` or `End`, the block's name, and the span; for what is inside a text, names that are no block's."""
     try:
-        yield from pyromark.events_with_range(with_plain_blanks(body), merge_text=True)
+        events: Iterator[tuple[Any, Any]] = pyromark.events_with_range(with_plain_blanks(body), merge_text=True)
+        for event, span in events:
+            if isinstance(event, str):
+                yield event, event, span
+                continue
+            ((edge, what),) = event.items()
+            if edge in _EDGES:
+                yield edge, what if isinstance(what, str) else next(iter(what)), span
+            else:
+                yield edge, edge, span
     except BaseException as error:
         # A panic in Rust is no Exception, and its class cannot be imported; one note must not end a whole run.
         if type(error).__name__ == "PanicException":
             raise MarkdownUnreadableError("the Markdown parser failed") from error
         raise
-
-
-def _edge_and_block(event: Any) -> tuple[str, str]:
-    """Return `Start` or `End` and the block's name; for an event inside a text, names that are no block's."""
-    if isinstance(event, str):
-        return event, event
-    ((edge, what),) = event.items()
-    if edge in ("Start", "End"):
-        return edge, what if isinstance(what, str) else next(iter(what))
-    return edge, edge
 
 
 def _follow(containers: list[Container], opened: Container | None, max_nesting: int) -> None:
