@@ -56,7 +56,7 @@ FRAGMENTS = ("\n", "\n\n", "  ", "    ", "\t", "> ", "- ", "# ", "[", "]", "(", 
 
 
 _QUOTE_IN_QUOTE = re.compile(r"^(?:[ \t]|[-+*]|\d+[.)])*>(?:[ \t]|[-+*]|\d+[.)])*>.*", re.MULTILINE)
-_BLANK_AFTER_HTML = re.compile("(?<=>)[\u00a0\u3000]+ *(?=\r?$)", re.MULTILINE)
+_BLANK_AFTER_HTML = re.compile("(?<=>)[ \u00a0\u3000]+(?=\r?$)", re.MULTILINE)
 
 
 def note(seed: int) -> bytes:

@@ -50,8 +50,8 @@ class Oracle:
     def __init__(self, python: str) -> None:
         self._home = tempfile.TemporaryDirectory()
         home = {"HOME": self._home.name, "BASIC_MEMORY_HOME": f"{self._home.name}/notes", "PYTHONPATH": ""}
-        # It writes out sets, whose order is otherwise another one in each process.
-        order = {"PYTHONHASHSEED": "0"}
+        # It writes out sets, whose order is otherwise another one in each process, and knows the time of its zone.
+        order = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
         self._errors = open(f"{self._home.name}/errors", "w+b")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [python, "-P", str(_SCRIPT)],

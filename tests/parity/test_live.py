@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex.notes.permalink import generate_permalink
-from parity import grammar
+from parity import grammar, paths
 from parity.known import FIXTURES
-from parity.live import Figures, compare, folder_notes, generated_notes, smallest
+from parity.live import Figures, compare, different_permalinks, folder_notes, generated_notes, smallest
 from parity.oracle import MISSING, VERSION, Oracle, oracle_python
 from parity.shape import differences
 from support.profile import NIGHTLY, record_figures
@@ -76,3 +76,8 @@ def test_a_difference_is_seen_and_cut_down(oracle: Oracle, monkeypatch: pytest.M
 )
 def test_permalinks_are_the_same(oracle: Oracle, path: str) -> None:
     assert oracle.permalinks([path]) == [generate_permalink(path)]
+
+
+def test_permalinks_of_generated_paths_are_the_same(oracle: Oracle) -> None:
+    given = paths.generated(5_000 if NIGHTLY else 500, seed=0) + list(paths.WORDS)
+    assert different_permalinks(oracle, given) == {}
