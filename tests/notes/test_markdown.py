@@ -230,6 +230,14 @@ def test_the_last_round_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> 
     assert observations("[a]: /u\n2) [c] x\n\n[d] y") == [("d", "y", [], None)]
 
 
+def test_a_long_text_is_gone_through_twice_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = "[a]: /u\n2) [b]: /u\n   3) [c] x"
+    assert observations(twice) == [("c", "x", [], None)]
+    monkeypatch.setattr("bm_gitindex.notes.blocks._MOST_CHARACTERS", 1)
+    assert observations(twice) == []
+    assert observations("[a]: /u\n2) [c] x") == [("c", "x", [], None)]
+
+
 def test_an_item_can_be_both() -> None:
     assert observations("- [fact] [[A]]") == [("fact", "[[A]]", [], None)]
     assert relations("- [fact] [[A]]") == [("[fact]", "A", None)]

@@ -57,7 +57,7 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
     `body` has `\n` as its only line end. Raises `MarkdownUnreadableError`.
     """
     given = 0
-    rounds = max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, _MOST_CHARACTERS // (len(body) + 1)))
+    rounds = min(_MOST_ROUNDS, max(_FEWEST_ROUNDS, _MOST_CHARACTERS // (len(body) + 1)))
     for is_last in (*[False] * (rounds - 1), True):
         source = body.encode()
         seams = Seams(source)
