@@ -56,14 +56,12 @@ FRAGMENTS = ("\n", "\n\n", "  ", "    ", "\t", "> ", "- ", "# ", "[", "]", "(", 
 
 
 _QUOTE_IN_QUOTE = re.compile(r"^(?:[ \t]|[-+*]|\d+[.)])*>(?:[ \t]|[-+*]|\d+[.)])*>.*", re.MULTILINE)
-_BLANK_AFTER_HTML = re.compile("(?<=>)[ \u00a0\u3000]+(?=\r?$)", re.MULTILINE)
 
 
 def note(seed: int) -> bytes:
     """Return the note of a seed."""
     text = _Maker(Random(seed)).note()
-    text = _QUOTE_IN_QUOTE.sub(lambda found: found[0].replace("\t", " "), text)
-    return _BLANK_AFTER_HTML.sub("", text).encode()
+    return _QUOTE_IN_QUOTE.sub(lambda found: found[0].replace("\t", " "), text).encode()
 
 
 class _Maker:
