@@ -39,20 +39,35 @@ class Step(NamedTuple):
 
 def matching_ids(project_id: int, wanted: Filter) -> Select[int]:
     """Return the query for the entities that a filter finds, but for its `metadata`, in order of their paths."""
-    query = select(entity.c.id).where(entity.c.project_id == project_id)
     if wanted == Filter():
-        return query.order_by(entity.c.file_path)
+        return select(entity.c.id).where(entity.c.project_id == project_id).order_by(entity.c.file_path)
     # In an order that no index has, so that the one of the condition is used, and what it finds is sorted.
-    query = query.order_by(entity.c.file_path.concat(b""))
+    query = _tagged(project_id, wanted.tags).order_by(entity.c.file_path.concat(b""))
     if wanted.type is not None:
         query = query.where(entity.c.type == wanted.type)
     if wanted.changed_since is not None:
         query = query.where(entity.c.updated_at >= wanted.changed_since)
     if wanted.has_warnings:
         query = query.where(cast(entity.c.warnings, Text) != "[]")
-    for tag in wanted.tags:
-        tagged = select(entity_tag.c.entity_id).where(entity_tag.c.project_id == project_id, entity_tag.c.tag == tag)
-        query = query.where(entity.c.id.in_(tagged))
+    return query
+
+
+def _tagged(project_id: int, tags: Sequence[str]) -> Select[int]:
+    """Return the query for the entities that have all of these tags.
+
+    It begins at the first tag, and asks for the project there alone: an entity's own could only lead through all of
+    them.
+    """
+    if not tags:
+        return select(entity.c.id).where(entity.c.project_id == project_id)
+    query = (
+        select(entity.c.id)
+        .join_from(entity_tag, entity, entity.c.id == entity_tag.c.entity_id)
+        .where(entity_tag.c.project_id == project_id, entity_tag.c.tag == tags[0])
+    )
+    for tag in tags[1:]:
+        other = entity_tag.alias()
+        query = query.where(exists().where(other.c.entity_id == entity.c.id, other.c.tag == tag))
     return query
 
 
@@ -70,11 +85,12 @@ def orphan_ids(project_id: int) -> Select[int]:
 
 def unresolved_ids(project_id: int) -> Select[int]:
     """Return the query for the relations that lead to no entity, in order of their notes' paths."""
+    # The project and the order are asked for in a way that no index has, so that the one of what is missing is used.
     return (
         select(relation.c.id)
         .join_from(relation, entity, entity.c.id == relation.c.from_id)
-        .where(entity.c.project_id == project_id, relation.c.to_id.is_(None))
-        .order_by(entity.c.file_path, relation.c.position)
+        .where(entity.c.project_id + 0 == project_id, relation.c.to_id.is_(None))
+        .order_by(entity.c.file_path.concat(b""), relation.c.position)
     )
 
 
