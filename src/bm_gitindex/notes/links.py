@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from bm_gitindex.notes.permalink import transliterate, without_note_suffix
+from bm_gitindex.notes.permalink import without_note_suffix
 from bm_gitindex.notes.text import cut_to_index
+from bm_gitindex.notes.transliteration import transliterate
 
 _NOT_LETTERS = re.compile(r"[^\w/]+|_+")
 
