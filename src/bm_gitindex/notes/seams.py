@@ -55,9 +55,8 @@ class Seams:
 
     def pass_text(self, start: int, end: int, containers: Sequence[Container]) -> None:
         """Note that the text of a block is here."""
-        if self._has_definitions:
-            self._part_definitions(start)
-        if containers and self._source.find(b"\n", start, end) >= 0:
+        is_apart = self._has_definitions and self._part_definitions(start, containers)
+        if containers and not is_apart and self._source.find(b"\n", start, end) >= 0:
             self._part_lines(start, end, containers)
         self.pass_by(end)
 
@@ -80,20 +79,27 @@ class Seams:
             done = end
         return b"".join([*pieces, self._source[done:]]).decode()
 
-    def _part_definitions(self, start: int) -> None:
-        """Part definitions before a text from each other, where one stands further left, and from the text."""
+    def _part_definitions(self, start: int, containers: Sequence[Container]) -> bool:
+        """Part definitions before a text from each other, where one stands further left, and from the text.
+
+        Return whether the text is apart from them now: it may be outside of what contains it here.
+        """
         line_start = self._line_start(start)
         if line_start <= self._gap_start or self._source.find(_DEFINITION_MARK, self._gap_start, line_start) < 0:
-            return
+            return False
+        quote_columns = _quote_columns(self._source, containers)
         above = self._line_start(self._gap_start)
         while (below := self._source.find(b"\n", above) + 1) < line_start:
+            self._pull_out_quotes(below, quote_columns)
             one, other = self._source[above : below - 1], self._source[below : self._source.find(b"\n", below)]
             bracket = other.find(b"[")
             if not other[:bracket].strip(b" \t>") and 0 <= bracket < _column_of_bracket(one):
                 self._insert_blank_line(below, other[:bracket])
             above = below
-        if self._source[above:line_start].strip(b" \t>\n"):
-            self._insert_blank_line(line_start, self._source[line_start:start])
+        if self._pull_out_quotes(line_start, quote_columns) or not self._source[above:line_start].strip(b" \t>\n"):
+            return False
+        self._insert_blank_line(line_start, self._source[line_start:start])
+        return True
 
     def _part_lines(self, start: int, end: int, containers: Sequence[Container]) -> None:
         quotes = [number for number, container in enumerate(containers) if container.kind == "BlockQuote"]
@@ -118,8 +124,12 @@ class Seams:
                 return
             line_start = line_end + 1
 
-    def _pull_out_quotes(self, line_start: int, columns: Sequence[int]) -> None:
-        """Set markers of quotes that are indented as code back to the columns that their quotes begin at."""
+    def _pull_out_quotes(self, line_start: int, columns: Sequence[int]) -> bool:
+        """Set markers of quotes that are indented as code back to the columns that their quotes begin at.
+
+        Return whether there are any.
+        """
+        before = len(self._edits)
         found = _QUOTE_MARKERS.match(self._source, line_start)
         markers = "" if found is None else found[0].decode()
         for number, column in enumerate(columns[: markers.count(">")]):
@@ -127,6 +137,7 @@ class Seams:
             if indentation(markers, place) - column >= _CODE_COLUMNS:
                 end = markers.index(">", place.position)
                 self._edits.append((line_start + place.position, line_start + end, b" " * column))
+        return len(self._edits) > before
 
     def _insert_blank_line(self, line_start: int, prefix: bytes) -> None:
         """Insert a line that is blank within the quotes that `prefix` belongs to."""
