@@ -101,6 +101,8 @@ def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers
     if start is not None:
         if block in _LEVELS:
             seams.pass_by(start)
+        elif block == "HtmlBlock":
+            seams.pass_html(start, end)
     elif block == "BlockQuote":
         seams.pass_quote_end(end, containers)
     elif block not in _CONTAINERS:

@@ -3,8 +3,9 @@
 After a link reference definition markdown-it begins anew: with a list, with code, with a text outside the quote that
 the definition is in. A line that stands left of the text of its list item ends the item's paragraph if it looks like a
 block, however far it is indented, and whatever number a list begins with; and so does a line that lacks the markers of
-two quotes. And a quote goes on with any line that begins with `>`. A blank line there, or less indentation, makes such
-a body mean the same to both.
+two quotes. A quote goes on with any line that begins with `>`. And HTML that is read verbatim, as in `<pre>`, is ended
+by the tag of another kind, in capitals too. A blank line there, less indentation, or the right tag makes such a body
+mean the same to both.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ _OTHER_BLOCK = re.compile(
 """What ends a paragraph, besides a list: quotes, headings, fences, rules, HTML (CommonMark, "HTML blocks", 1 to 6)."""
 
 
+_RAW_HTML = re.compile(rb"<(script|pre|style|textarea)", re.IGNORECASE)
+_RAW_HTML_END = re.compile(rb"</(?:script|pre|style|textarea)>[^\n]*", re.IGNORECASE)
+
+
 class Seams:
     """What is found in one body; its parts are shown to it in their order."""
 
@@ -59,6 +64,13 @@ class Seams:
         if containers and not is_apart and self._source.find(b"\n", start, end) >= 0:
             self._part_lines(start, end, containers)
         self.pass_by(end)
+
+    def pass_html(self, start: int, end: int) -> None:
+        """Note that a block of HTML is here: what is read verbatim ends at the first tag that ends any such block."""
+        opening = _RAW_HTML.match(self._source, start)
+        closing = _RAW_HTML_END.search(self._source, start, end) if opening else None
+        if opening and closing and closing.end() < end - 1:
+            self._edits.append((closing.end(), closing.end(), b"</" + opening[1].lower() + b">"))
 
     def pass_quote_end(self, offset: int, containers: Sequence[Container]) -> None:
         """Note that a quote inside these containers ends here: the next line may go on with it."""
