@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bm_gitindex.options import Options
 
-PARSER_VERSION = 5
+PARSER_VERSION = 6
 """Raised whenever the same bytes would give another `ParsedNote` or sketch; every note is then parsed again.
 
 It stands here, and not in `parser`, because a run that parses nothing has to know it, and should import no parser.
