@@ -47,8 +47,8 @@ def test_json_has_every_count_and_what_was_left(
         "not_found": [GONE],
         "skipped": [{"path": "Soil.md", "reason": "its external id is no UUID"}],
         "failed": [],
-        "links_before": 4,
-        "links_after": 4,
+        "links_before": 5,
+        "links_after": 6,
         "notices": [],
         "synced": {"added": len(NOTES), "modified": 0, "deleted": 0, "moved": 0, "unchanged": 0},
     }

@@ -91,7 +91,7 @@ def test_links_lead_where_the_new_permalinks_say(garden: Vault, theirs: TheirDat
     garden.sync()
     assert dict(garden.rows(query)) == {"garden/plan": None, "plan": "Plan.md"}  # type: ignore[arg-type]
     adopt(garden, theirs)
-    assert dict(garden.rows(query)) == {"garden/plan": "Plan.md", "plan": None}  # type: ignore[arg-type]
+    assert dict(garden.rows(query)) == {"garden/plan": "Plan.md", "plan": "Plan.md"}  # type: ignore[arg-type]
 
 
 def test_an_unchanged_sync_has_nothing_to_do_afterwards(garden: Vault, theirs: TheirDatabase) -> None:
