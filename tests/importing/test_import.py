@@ -11,7 +11,8 @@ import pytest
 
 from bm_gitindex import ImportRequest, NoteBounds, Options
 from bm_gitindex.entities.adopting import Adopting
-from bm_gitindex.errors import NotFoundError
+from bm_gitindex.errors import LockHeldError, NotFoundError
+from bm_gitindex.indexlock import lock_index
 from bm_gitindex.syncing import importing, session
 from support.basicmemory import ELSEWHERE, GONE, NOTES, PROJECT
 from support.importing import STORED, adopt, identities, permalinks
@@ -52,6 +53,23 @@ def test_a_project_can_be_named_by_its_path(garden: Vault, theirs: TheirDatabase
     theirs.execute("UPDATE project SET path = ? WHERE name = ?", str(garden.root), PROJECT)
     garden.project.import_basic_memory_blocking(ImportRequest(theirs.path, str(garden.root)))
     assert permalinks(garden)["Plan.md"] == "garden/plan"
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.2])
+def test_a_rehearsal_waits_for_the_lock_as_long_as_it_was_told(
+    garden: Vault, theirs: TheirDatabase, wait_s: float
+) -> None:
+    garden.sync()
+    with lock_index(garden.project.state, 0, "another sync"), pytest.raises(LockHeldError, match="another sync"):
+        adopt(garden, theirs, is_rehearsal=True, wait_s=wait_s)
+    assert adopt(garden, theirs, is_rehearsal=True).adopted == len(NOTES)
+
+
+def test_an_index_that_is_not_the_databases_is_not_built_upon(garden: Vault, theirs: TheirDatabase) -> None:
+    garden.sync()
+    garden.index_path.unlink()
+    with pytest.raises(LockHeldError, match="a sync that did not finish"):
+        adopt(garden, theirs, is_rehearsal=True)
 
 
 def test_only_the_named_project_is_read(garden: Vault, theirs: TheirDatabase) -> None:

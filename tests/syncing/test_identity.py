@@ -206,6 +206,15 @@ class TestPartOfTheVault:
         assert entity(vault, "me").file_path == b"old.md"
         check(vault)
 
+    def test_one_that_the_sync_looks_at_and_finds_unchanged_keeps_it_too(self, vault: Vault) -> None:
+        vault.write("old.md", stating("me", text("one")))
+        vault.settled_sync()
+        ids = vault.ids()
+        vault.write("new.md", stating("me", text("three")))
+        vault.sync("old.md", "new.md")
+        assert vault.ids()["old.md"] == ids["old.md"]
+        assert entity(vault, "me").file_path == b"old.md"
+
     def test_one_that_cannot_be_looked_at_counts_as_there(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
         vault.write("old.md", stating("me", text("one")))
         vault.sync()
