@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.entities.chunks import chunks
 from bm_gitindex.entities.records import Delete, FileRecord, Move, Upsert
 from bm_gitindex.entities.store import EntityStore, open_store
-from bm_gitindex.notes import ParsedNote, Relation
+from bm_gitindex.notes.model import ParsedNote, Relation
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def unlist(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Leave a name out of every listing."""
+    faults.in_python(monkeypatch)
     real = os.scandir
 
     @contextlib.contextmanager
@@ -37,6 +38,7 @@ def unlist(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 def when_listed(monkeypatch: pytest.MonkeyPatch, folder: Path, act: Callable[[], object]) -> None:
     """Let something happen just before a folder is listed for the first time."""
+    faults.in_python(monkeypatch)
     real, waiting = os.scandir, [os.stat(folder).st_ino]
 
     def scandir(fd: int) -> Any:

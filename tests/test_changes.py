@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -192,7 +191,7 @@ def test_a_file_of_another_size_is_modified_unread(project: Project) -> None:
 def test_a_large_file_is_tracked_by_its_policy(
     project: Project, policy: LargeFilePolicy, tracking: Tracking, kind: Kind
 ) -> None:
-    project.options = replace(BY_CTIME, large_file_policy=policy, large_file_bytes=1000)
+    project.options = BY_CTIME._replace(large_file_policy=policy, large_file_bytes=1000)
     project.write("scan.pdf", b"a" * 200_000)
     project.write("small.pdf", b"a" * 1000)
     project.write("large-note.md", b"a" * 2000)
@@ -210,7 +209,7 @@ def test_a_large_file_is_tracked_by_its_policy(
 
 
 def test_a_sample_does_not_see_a_change_between_its_ends_and_reads_128_kib(project: Project) -> None:
-    project.options = replace(BY_CTIME, large_file_policy="sample", large_file_bytes=1000)
+    project.options = BY_CTIME._replace(large_file_policy="sample", large_file_bytes=1000)
     project.write("scan.pdf", b"a" * 300_000)
     project.index_all(OLD_S)
     project.write("scan.pdf", b"a" * 150_000 + b"b" + b"a" * 149_999)
@@ -225,7 +224,7 @@ def test_a_sample_does_not_see_a_change_between_its_ends_and_reads_128_kib(proje
 def test_an_entry_whose_kind_is_no_longer_the_policys_is_different(
     project: Project, before: LargeFilePolicy, after: LargeFilePolicy
 ) -> None:
-    project.options = replace(BY_CTIME, large_file_policy=before, large_file_bytes=1000)
+    project.options = BY_CTIME._replace(large_file_policy=before, large_file_bytes=1000)
     project.write("scan.pdf", b"a" * 2000)
     project.index_all()
     assert project.changes() == {}
@@ -234,7 +233,7 @@ def test_an_entry_whose_kind_is_no_longer_the_policys_is_different(
 
 @pytest.mark.parametrize(("before", "after"), [(1000, 3000), (3000, 1000)])
 def test_an_entry_whose_kind_is_no_longer_the_limits_is_different(project: Project, before: int, after: int) -> None:
-    project.options = replace(BY_CTIME, large_file_bytes=before)
+    project.options = BY_CTIME._replace(large_file_bytes=before)
     project.write("scan.pdf", b"a" * 2000)
     project.index_all()
     assert project.changes() == {}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -61,8 +60,8 @@ def as_toml(name: str, value: str) -> str:
 
 
 def test_every_option_is_covered_here() -> None:
-    names = {field.name for field in dataclasses.fields(Options)} - {"bounds"}
-    names |= {f"bounds.{field.name}" for field in dataclasses.fields(NoteBounds)}
+    names = set(Options._fields) - {"bounds"}
+    names |= {f"bounds.{name}" for name in NoteBounds._fields}
     assert VALUES.keys() == names == flat_options(Options()).keys()
 
 

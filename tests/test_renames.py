@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,7 +151,7 @@ def test_a_renamed_stat_only_file_is_known_by_its_inode(project: Project) -> Non
 
 
 def test_a_sample_never_pairs(project: Project) -> None:
-    project.options = replace(BY_CTIME, large_file_policy="sample", large_file_bytes=10)
+    project.options = BY_CTIME._replace(large_file_policy="sample", large_file_bytes=10)
     project.write("scan.pdf", b"x" * 100)
     project.index_all()
     copy_and_remove(project, "scan.pdf", "sub/scan.pdf")

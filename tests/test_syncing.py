@@ -7,7 +7,6 @@ import sqlite3
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +63,7 @@ def cold_meaning(vault: Vault, tmp_path: Path) -> dict[str, object]:
     """What a first sync of the same files says; a copy that keeps mtimes, since rows hold them."""
     copy = tmp_path / "cold"
     shutil.copytree(vault.root, copy, symlinks=True, ignore=shutil.ignore_patterns(".basic-memory"))
-    cold = Vault(copy, replace(vault.options, database_url=None))  # whatever the database, it says the same
+    cold = Vault(copy, vault.options._replace(database_url=None))  # whatever the database, it says the same
     cold.sync()
     return cold.meaning()
 
@@ -955,7 +954,7 @@ class TestLargeFiles:
         assert vault.index[b"large.bin"].stat.size == 2000
 
     def test_a_large_file_of_another_ctime_is_modified_to_status_and_sync_alike(self, vault: Vault) -> None:
-        vault.options = replace(self.LARGE, trust_ctime=True)
+        vault.options = self.LARGE._replace(trust_ctime=True)
         file = vault.write("large.bin", bytes(2000))
         vault.settled_sync()
         file.chmod(0o660)

@@ -17,10 +17,10 @@ from bm_gitindex.ignore import IgnoreRules
 from bm_gitindex.index.entry import blob_id, sample_id, stat_only_id
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier, Kind, SkipReason
-from bm_gitindex.worktree import walk as walking
+from bm_gitindex.worktree import placeholders
 from bm_gitindex.worktree.reading import CHUNK_BYTES, ReadError, Reading, hash_file, read_gitignore, read_note
 from bm_gitindex.worktree.tree import Tree
-from bm_gitindex.worktree.walk import Scope, is_placeholder, walk
+from bm_gitindex.worktree.walk import Scope, walk
 from support import faults
 from support.project import NS, OLD_S
 from support.values import HELLO_ID, FakeStat
@@ -312,7 +312,7 @@ def test_a_folder_whose_stat_fails_where_placeholders_exist_is_skipped(
     project: Project, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
     project.write("sub/a.md")
-    monkeypatch.setattr(walking, "_HAS_PLACEHOLDERS", True)
+    monkeypatch.setattr(placeholders, "HAS_PLACEHOLDERS", True)
     faults.override_entry(monkeypatch, "sub", stat=faults.raising(error))
     assert walked(project)[0] == []
 
@@ -547,7 +547,7 @@ def test_a_gitignore_that_cannot_be_read_is_told_and_leaves_nothing_out(
     ],
 )
 def test_a_placeholder_is_known_by_its_flags(st: object, answer: bool) -> None:
-    assert is_placeholder(st) is answer
+    assert placeholders.is_placeholder(st) is answer
 
 
 def test_a_gitignore_that_is_a_placeholder_is_not_fetched(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.filesystem import trust_for
-from bm_gitindex.index.moves import Lost
+from bm_gitindex.index.compare import Evidence
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.progress import Progress, no_progress
-from bm_gitindex.renames import Rename, RenameFinder
 from bm_gitindex.rules import Kind, Skipped
-from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
+from bm_gitindex.survey import Counters, Survey, Surveyor
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file
 from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.worktree.walk import Scope
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
+    from bm_gitindex.renames import Rename
     from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
 
@@ -37,8 +36,7 @@ class ChangeStatus(Enum):
     MOVED = "moved"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One difference."""
 
     status: ChangeStatus
@@ -50,8 +48,7 @@ class Change:
     """None for a path that is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """How a project differs from its index, and what it cost to find out."""
 
     root: Path
@@ -129,6 +126,10 @@ class _Reader:
         self._on_progress = on_progress
 
     def changes(self) -> list[Change]:
+        # Imported here, since an unchanged tree has none.
+        from bm_gitindex.index.moves import Lost
+        from bm_gitindex.renames import RenameFinder
+
         survey, index = self._survey, self._evidence.index
         modified = dict(survey.modified)
         for path, size_bytes in sorted(survey.unsure.items()):

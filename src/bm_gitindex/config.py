@@ -5,7 +5,6 @@ Names are those of the fields of `Options`; those of `NoteBounds` stand in a tab
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, get_args
 
 from bm_gitindex.errors import ConfigError, StateFolderError, StateWriteError
@@ -83,15 +82,15 @@ def options_from(values: Mapping[str, object]) -> Options:
         raise ConfigError(_unknown(dotted[0]))
     top = {name: _checked(name, value) for name, value in values.items() if name != _BOUNDS}
     inner = {name: _checked(f"{_BOUNDS}.{name}", value) for name, value in bounds.items()}
-    return dataclasses.replace(Options(), **top, bounds=dataclasses.replace(NoteBounds(), **inner))
+    return Options(**top, bounds=NoteBounds(**inner))
 
 
 def flat_options(options: Options) -> dict[str, object]:
     """Return every option by its dotted name."""
     flat: dict[str, object] = {}
-    for name in _names(Options):
+    for name in Options._fields:
         if name == _BOUNDS:
-            flat |= {f"{_BOUNDS}.{inner}": getattr(options.bounds, inner) for inner in _names(NoteBounds)}
+            flat |= {f"{_BOUNDS}.{inner}": getattr(options.bounds, inner) for inner in NoteBounds._fields}
         else:
             flat[name] = getattr(options, name)
     return flat
@@ -149,10 +148,6 @@ def _text(path: Path) -> str:
             return file.read().decode()
     except FileNotFoundError:
         return ""
-
-
-def _names(of: type[Options | NoteBounds]) -> list[str]:
-    return [field.name for field in dataclasses.fields(of)]
 
 
 def _checked(name: str, value: object) -> Any:

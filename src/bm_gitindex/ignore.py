@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bm_gitindex.wildmatch import translate
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -43,6 +41,10 @@ class IgnoreRules:
         rules = _Rules(pattern.encode("utf-8", "surrogateescape") for pattern in patterns)
         self._configured = [(0, rules)] if rules else []
         self._levels = self._configured
+
+    def __bool__(self) -> bool:
+        """Whether there is any pattern."""
+        return bool(self._levels)
 
     def require_room(self, size_bytes: int) -> None:
         """Raise TooManyRulesError unless a further `.gitignore` may be so large."""
@@ -103,6 +105,9 @@ class _Rules:
                 continue
             if len(glob) > _PATTERN_MAX_BYTES:
                 raise TooManyRulesError(f"a pattern is longer than {_PATTERN_MAX_BYTES} bytes")
+            # Imported here, since most folders have no pattern.
+            from bm_gitindex.wildmatch import translate
+
             if (expression := translate(glob.removeprefix(b"/"))) is not None:
                 expression += _FOLDER_END if is_for_folders else _END
                 (of_paths if b"/" in glob else of_names).append((number, expression))

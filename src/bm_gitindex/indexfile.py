@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError, StateFolderError
@@ -22,13 +21,15 @@ if TYPE_CHECKING:
 _MTIME_DIGITS = 10  # of 32 bits
 
 
-@dataclass(frozen=True, slots=True)
 class IndexSnapshot:
     """An index as it was read, and what it is worth."""
 
-    index: Index
-    baseline: Baseline
-    exists: bool
+    __slots__ = ("baseline", "exists", "index")
+
+    def __init__(self, index: Index, baseline: Baseline, *, exists: bool) -> None:
+        self.index = index
+        self.baseline = baseline
+        self.exists = exists
 
 
 def read_index(state: StateFolder) -> IndexSnapshot:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
+
+NAME_MAX_BYTES = 1_800
+"""PostgreSQL's indexes hold no more than 2,704 bytes of a row; a lower case may be longer than the upper one was."""
 
 LargeFilePolicy = Literal["stat", "sample", "full"]
 CheckStat = Literal["default", "minimal"]
 
 
-@dataclass(frozen=True, slots=True)
-class NoteBounds:
+class NoteBounds(NamedTuple):
     """How much of a single note is taken in before the rest is left out, with a warning on its entity.
 
     They keep time and memory bounded whatever a file contains: a note beyond one of them is still an entity.
@@ -32,8 +33,7 @@ class NoteBounds:
     """Nested Markdown blocks; a note nested deeper is taken in without observations and relations."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How a project is read. `None` means: chosen by the type of the file system."""
 
     note_suffixes: tuple[str, ...] = (".md", ".markdown")
@@ -62,9 +62,14 @@ class Options:
     state_dir: str | None = None
     """Where index, lock and database are kept, if not in `.basic-memory/` below the root."""
 
-    database_url: str | None = field(default=None, repr=False)
+    database_url: str | None = None
     """A PostgreSQL database for the entities, `postgresql://USER@HOST/DATABASE`; None is an SQLite file in the state
     folder. A password does not belong here: it comes from the environment."""
 
-    bounds: NoteBounds = field(default_factory=NoteBounds)
+    bounds: NoteBounds = NoteBounds()
     """What is taken in of a single note."""
+
+    def __repr__(self) -> str:
+        """Return the options but for `database_url`, which may hold what is nobody's business."""
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "database_url")
+        return f"Options({', '.join(shown)})"

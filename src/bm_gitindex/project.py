@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex.config import load_options
@@ -146,6 +145,8 @@ class Project:
         return location_of(self.state, self.options)
 
     def _request(self, paths: Iterable[AnyPath], request: SyncRequest | None) -> SyncRequest:
+        from dataclasses import replace
+
         from bm_gitindex.syncing.report import SyncRequest
 
         request = request or SyncRequest()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from bm_gitindex.index.compare import Evidence
     from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
-    from bm_gitindex.survey import Evidence
     from bm_gitindex.worktree.reading import Reading
     from bm_gitindex.worktree.tree import Tree
 

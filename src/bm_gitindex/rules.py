@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Tracking
-from bm_gitindex.notes.text import NAME_MAX_BYTES
+from bm_gitindex.options import NAME_MAX_BYTES
 
 if TYPE_CHECKING:
     from bm_gitindex.options import Options
@@ -27,6 +27,12 @@ _TEMPORARY = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+STRANGE_BEGINNINGS = ".#~"
+ORDINARY_ENDINGS = (
+    *(".md", ".markdown", ".txt", ".canvas", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".csv", ".json"),
+    *(".html", ".docx", ".xlsx", ".pptx", ".mp3", ".mp4", ".zip"),
+)
+"""A name that begins and ends as most do is left out by no option."""
 _ICLOUD_STUB = re.compile(rb"\.(.+)\.icloud", re.DOTALL)
 
 
@@ -54,6 +60,8 @@ _TRACKING = {
     Kind.STAT_ONLY: Tracking.STAT,
     Kind.SAMPLE: Tracking.SAMPLE,
 }
+_MOST_BYTES_STORED = 4
+_ANY_LENGTH = 0xFFFF_FFFF
 _LARGE_KIND = {"stat": Kind.STAT_ONLY, "sample": Kind.SAMPLE, "full": Kind.FILE}
 
 
@@ -113,6 +121,8 @@ class Classifier:
         self._include_hidden = options.include_hidden
         self._include_temporary = options.include_temporary
         self._has_server = options.database_url is not None
+        self.longest_path = NAME_MAX_BYTES // _MOST_BYTES_STORED if self._has_server else _ANY_LENGTH
+        """A path up to so many bytes is not too long, whatever they are."""
 
     def kind(self, path: bytes, size_bytes: int) -> Kind:
         """Return how the file at `path` is to be known."""
@@ -130,7 +140,7 @@ class Classifier:
 
     def is_too_long(self, path: bytes) -> bool:
         """Return whether the database cannot hold this path; a byte that is no UTF-8 takes four there."""
-        if not self._has_server or 4 * len(path) <= NAME_MAX_BYTES:
+        if len(path) <= self.longest_path or not self._has_server:
             return False
         strange = sum("\udc80" <= character <= "\udcff" for character in path.decode("utf-8", "surrogateescape"))
         return len(path) + 3 * strange > NAME_MAX_BYTES

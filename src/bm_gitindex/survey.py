@@ -5,69 +5,58 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bm_gitindex.ignore import IgnoreRules
-from bm_gitindex.index.compare import Verdict, examine, examine_pointer, is_racy
+from bm_gitindex.index.compare import Evidence, Verdict, examine, examine_pointer, is_racy
 from bm_gitindex.index.entry import Entry, Tracking, stat_only_id
 from bm_gitindex.index.stat import low32, stat_data
 from bm_gitindex.rules import Classifier, Skipped, SkipReason
-from bm_gitindex.worktree.lookup import Lookup
-from bm_gitindex.worktree.walk import Listing, Scope, parents, walk
+from bm_gitindex.worktree.proof import prove
+from bm_gitindex.worktree.walk import Listing, Scope, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from bm_gitindex.index.compare import Baseline
-    from bm_gitindex.index.entry import Index
-    from bm_gitindex.index.stat import Trust
     from bm_gitindex.options import Options
     from bm_gitindex.worktree.tree import Tree
 
 
-@dataclass(slots=True)
 class Counters:
     """What a run cost. Ignore files and our own state are not counted."""
 
-    files_seen: int = 0
-    dirs_seen: int = 0
-    files_read: int = 0
-    """Notes and attachments that were opened."""
-    bytes_read: int = 0
+    __slots__ = ("bytes_read", "dirs_seen", "files_read", "files_seen")
+
+    def __init__(self) -> None:
+        self.files_seen = 0
+        self.dirs_seen = 0
+        self.files_read = 0
+        """Notes and attachments that were opened."""
+        self.bytes_read = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a survey compares the tree with."""
-
-    index: Index
-    baseline: Baseline
-    trust: Trust
-
-
-@dataclass(slots=True)
 class Survey:
     """How the tree differs from the index. Paths map to sizes in bytes."""
 
-    is_whole: bool = True
-    """All of the tree was looked at, and not only some paths."""
-    new: dict[bytes, int] = field(default_factory=dict)
-    modified: dict[bytes, int] = field(default_factory=dict)
-    """Certain by stat alone: another size, type, executable bit, or another id of a file that is never opened."""
-    unsure: dict[bytes, int] = field(default_factory=dict)
-    """Known, but stat data cannot tell whether the content is the same."""
-    vanished: list[bytes] = field(default_factory=list)
-    """Known, and proven to be gone."""
-    unseen: frozenset[bytes] = frozenset()
-    """Known, and neither found nor proven to be gone."""
-    unlooked: frozenset[bytes] = frozenset()
-    """Files and folders that could not be looked at."""
-    root_is_empty: bool = False
-    """Nothing is in the root but what is left out wherever it stands."""
-    unchanged: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
-    counters: Counters = field(default_factory=Counters)
+    def __init__(self) -> None:
+        self.is_whole = True
+        """All of the tree was looked at, and not only some paths."""
+        self.new: dict[bytes, int] = {}
+        self.modified: dict[bytes, int] = {}
+        """Certain by stat alone: another size, type, executable bit, or another id of a file that is never opened."""
+        self.unsure: dict[bytes, int] = {}
+        """Known, but stat data cannot tell whether the content is the same."""
+        self.vanished: list[bytes] = []
+        """Known, and proven to be gone."""
+        self.unseen: frozenset[bytes] = frozenset()
+        """Known, and neither found nor proven to be gone."""
+        self.unlooked: frozenset[bytes] = frozenset()
+        """Files and folders that could not be looked at."""
+        self.root_is_empty = False
+        """Nothing is in the root but what is left out wherever it stands."""
+        self.unchanged = 0
+        self.skipped: list[Skipped] = []
+        self.counters = Counters()
 
     @property
     def is_clean(self) -> bool:
@@ -104,21 +93,32 @@ class Surveyor:
 
     def _survey(self, scope: Scope, on_progress: Callable[[int], None]) -> Survey:
         self._empty_folders.clear()
-        survey = Survey(is_whole=scope.is_whole)
-        index = self._evidence.index
-        missing = set(index) if scope.is_whole else {path for path in index if scope.leads_to(path)}
+        survey = Survey()
+        survey.is_whole = scope.is_whole
+        proof = prove(self._tree, self._evidence, self.classifier, on_progress) if scope.is_whole else None
+        missing = proof.missing() if proof else scope.known(self._evidence.index)
+        ruled: dict[bytes, IgnoreRules] = {}
         root_dev = None
-        for listing in walk(self._tree, self.classifier, self._rules, scope):
+        for listing in walk(self._tree, self.classifier, self._rules, scope, proof.folders if proof else None):
             if not listing.prefix:
                 survey.root_is_empty = listing.is_empty
             root_dev = listing.dev if root_dev is None else root_dev
             if listing.is_empty and listing.dev == root_dev:
                 self._empty_folders.add(listing.prefix)
+            if listing.proven and listing.rules:
+                ruled[listing.prefix] = listing.rules
             self._compare(listing, survey, missing)
             survey.skipped.extend(listing.skipped)
+            survey.unchanged += listing.proven
             survey.counters.dirs_seen += 1
-            survey.counters.files_seen += len(listing.files)
+            survey.counters.files_seen += len(listing.files) + listing.proven
             on_progress(survey.counters.files_seen)
+        if proof:
+            missing |= proof.withdraw(proof.folders)
+            ignored = proof.withdraw_ignored(ruled)
+            survey.unchanged -= len(ignored)
+            survey.counters.files_seen -= len(ignored)
+            missing |= ignored
         missing |= self._below_new_files(survey, scope)
         survey.unlooked = _kept(survey.skipped)
         if missing:
@@ -164,11 +164,14 @@ class Surveyor:
 
     def _below_new_files(self, survey: Survey, scope: Scope) -> set[bytes]:
         """Return the known paths below what was a folder and is a file now, though nobody asked for all of them."""
-        replaced = {path for path in survey.new if not scope.is_whole and path not in scope}
-        return {path for path in self._evidence.index if replaced and not replaced.isdisjoint(parents(path))}
+        replaced = [path for path in survey.new if not scope.is_whole and path not in scope]
+        return {path for folder in replaced for path in self._evidence.index.below(folder)}
 
     def _ask_for(self, survey: Survey, missing: set[bytes], root_dev: int) -> None:
         """Ask for each missing file by its name, and take those that are there for listed."""
+        # Imported here, since an unchanged tree misses nothing.
+        from bm_gitindex.worktree.lookup import Lookup
+
         lookup = Lookup(self._tree, self.classifier, self._rules)
         unlisted = sorted(path for path in missing if not survey.is_unproven(path))
         for path in unlisted:

@@ -130,7 +130,7 @@ def end_marker(others: bytes, end: int = END, wrong: bytes = b"") -> bytes:
 
 def both_walk(both: Beside, data: bytes, threads: int) -> None:
     """Let both read an index, and show that ours went from entry to entry."""
-    with mock.patch.object(codec, "_walk", wraps=codec._walk) as walk:
+    with mock.patch.object(codec, "native", None), mock.patch.object(codec, "_walk", wraps=codec._walk) as walk:
         assert both.read(data, index_threads=threads) == (ENTRIES, ENTRIES)
     assert walk.called
 

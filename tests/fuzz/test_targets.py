@@ -70,7 +70,7 @@ DEFECTS: list[tuple[str, str, object, bytes]] = [
     ("note_parser", "bm_gitindex.notes.text.clean_text", str, b"a\0b #c"),
     ("note_parser", "bm_gitindex.notes.parser.read_body", _raise, b""),
     ("note_parser", "fuzz.targets.SECONDS_PER_PAGE", -1.0, b""),
-    ("ignore_rules", "bm_gitindex.ignore.translate", _raise, b"*"),
+    ("ignore_rules", "bm_gitindex.wildmatch.translate", _raise, b"*"),
     ("ignore_rules", "fuzz.targets.SECONDS_PER_PAGE", -1.0, b""),
     ("configuration", "bm_gitindex.config.options_from", _raise, b""),
     ("names", "bm_gitindex.entities.pathtext._written_byte", lambda _: "", b"\xff"),

@@ -269,7 +269,7 @@ def test_a_table_before_another_extension_is_used_if_the_hash_covers_it() -> Non
 
 def read_by_walking(data: bytes) -> list[Entry]:
     """Return the entries of an index whose table must not be used."""
-    with mock.patch.object(codec, "_walk", wraps=codec._walk) as walk:
+    with mock.patch.object(codec, "native", None), mock.patch.object(codec, "_walk", wraps=codec._walk) as walk:
         entries = listed(decode(data))
     assert walk.called
     return entries

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,7 +149,7 @@ def test_the_original_comes_back_after_its_copy_was_taken_for_it(vault: Vault) -
 
 def test_the_original_comes_back_even_where_nothing_tells_its_files_from_the_copys(vault: Vault) -> None:
     """Without ctime and inode both have the same index, to the last byte."""
-    vault.options = replace(vault.options, trust_ctime=False)
+    vault.options = vault.options._replace(trust_ctime=False)
     vault.settled_sync()
     copy = copied(vault, "copy")
     vault.root.rename(vault.root.with_name("unmounted"))

@@ -11,17 +11,18 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bm_gitindex.entities.records import KnownFile, ProjectState
-from bm_gitindex.index.compare import Baseline, LockClock
+from bm_gitindex.index.compare import Baseline, Evidence, LockClock
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH, Index, stat_only_id
 from bm_gitindex.index.stat import Trust, stat_data, stored_time
 from bm_gitindex.indexfile import IndexSnapshot, snapshot_of
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Kind, Skipped, SkipReason
-from bm_gitindex.survey import Counters, Evidence, Survey, Surveyor
+from bm_gitindex.survey import Counters, Survey, Surveyor
 from bm_gitindex.syncing.findings import Findings
 from bm_gitindex.syncing.intake import Intake
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
+from bm_gitindex.worktree.proof import PythonProver
 from bm_gitindex.worktree.reading import ReadError, Reading, is_same_version
 from bm_gitindex.worktree.walk import Listing, Scope
 from racy.world import (
@@ -89,8 +90,22 @@ class Rules:
         """Return what stat alone says of these files."""
         survey = Survey()
         listed: Any = [(path, stat_of(path, file)) for path, file in files.items()]
-        self._surveyor(disk, baseline)._compare(Listing(b"", FILE_DEVICE, False, listed, []), survey, set())
+        surveyor = self._surveyor(disk, baseline)
+        surveyor._compare(Listing(b"", FILE_DEVICE, False, listed, []), survey, set())
+        self._check_prover(surveyor, survey, dict(listed))
         return survey
+
+    def _check_prover(self, surveyor: Surveyor, survey: Survey, listed: Mapping[bytes, Any]) -> None:
+        """Fail where a prover would take a file for unchanged that a closer look does not."""
+        evidence = surveyor._evidence
+        if evidence.is_worth_something:
+            tree: Any = None
+            prover = PythonProver(tree, evidence, surveyor.classifier)
+            for place, path in enumerate(evidence.index):
+                entry: Any = SimpleNamespace(stat=lambda *, follow_symlinks, path=path: listed[path])
+                if path in listed and prover.is_unchanged(place, entry):
+                    assert path not in survey.modified
+                    assert path not in survey.unsure
 
     def _new_surveyor(self, disk: Disk, baseline: Baseline) -> Surveyor:
         tree: Any = None

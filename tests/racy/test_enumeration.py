@@ -157,7 +157,7 @@ def _drop_racy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _drop_no_blessing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Draft, "_is_racy", lambda *_: False)
+    monkeypatch.setattr(Draft, "_racy", lambda _: ())
 
 
 def _drop_our_own_writing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -71,7 +70,7 @@ class Beside:
         return self
 
     def with_options(self, **options: Any) -> Beside:
-        self.project.options = replace(self.project.options, **options)
+        self.project.options = self.project.options._replace(**options)
         return self
 
     @property

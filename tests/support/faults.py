@@ -7,7 +7,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from bm_gitindex.worktree import walk as walking
+from bm_gitindex.worktree import placeholders, proof
 from bm_gitindex.worktree.tree import Tree
 
 if TYPE_CHECKING:
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 DENIED = PermissionError(errno.EACCES, "Permission denied")
 
 
+def in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python look at every file, so that it can be told lies about them."""
+    monkeypatch.setattr(proof, "native", None)
+
+
 def deny_folder(monkeypatch: pytest.MonkeyPatch, folder: bytes) -> None:
     """Make one folder impossible to open."""
+    in_python(monkeypatch)
     real = Tree.folder
 
     def denied(self: Tree, path: bytes) -> int:
@@ -44,6 +50,7 @@ def deny_file(monkeypatch: pytest.MonkeyPatch, file: bytes, error: OSError = DEN
 
 def fail_listing(monkeypatch: pytest.MonkeyPatch, folder: bytes) -> None:
     """Make one folder, given by its absolute path, fail while it is listed."""
+    in_python(monkeypatch)
     real = os.scandir
     inode = os.stat(folder).st_ino
 
@@ -77,6 +84,7 @@ class Entry:
 
 def override_entry(monkeypatch: pytest.MonkeyPatch, name: str, **overrides: Callable[..., Any]) -> None:
     """Let the entries of this name, in any folder, answer otherwise."""
+    in_python(monkeypatch)
     real = os.scandir
 
     @contextlib.contextmanager
@@ -102,5 +110,5 @@ def raising(error: BaseException) -> Callable[..., Any]:
 def mark_placeholders(monkeypatch: pytest.MonkeyPatch, *paths: bytes) -> None:
     """Let a cloud service have the content of these files and folders, given by their absolute paths."""
     inodes = {os.lstat(path).st_ino for path in paths}
-    monkeypatch.setattr(walking, "_HAS_PLACEHOLDERS", True)
-    monkeypatch.setattr(walking, "is_placeholder", lambda st: st.st_ino in inodes)
+    monkeypatch.setattr(placeholders, "HAS_PLACEHOLDERS", True)
+    monkeypatch.setattr(placeholders, "is_placeholder", lambda st: st.st_ino in inodes)

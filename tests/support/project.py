@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_module
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -108,7 +107,7 @@ class Project:
         return read_index(self.state)
 
     def status(self, *paths: bytes, **options: Any) -> Status:
-        return status(self.root, self.state, replace(self.options, **options), paths)
+        return status(self.root, self.state, self.options._replace(**options), paths)
 
     def changes(self, *paths: bytes, **options: Any) -> dict[bytes, str]:
         """Return path -> what `status` says of it."""

@@ -6,6 +6,8 @@ import os
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Self
 
+from support import faults
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -41,6 +43,7 @@ class Interposer:
             name: getattr(os, name) for name in ("open", "stat", "lstat", "fstat", "read", "pread", "listdir")
         }
         self._real |= {name: getattr(os, name) for name in ("scandir", "fdopen")}
+        faults.in_python(monkeypatch)
         for name in ("stat", "lstat", "fstat", "read", "pread", "listdir"):
             monkeypatch.setattr(os, name, self._counted(name))
         monkeypatch.setattr(os, "open", self._open)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bm_gitindex.index.codec import is_valid_path
 from bm_gitindex.index.entry import Entry
 from bm_gitindex.index.stat import MODE_EXECUTABLE, MODE_REGULAR, StatData
+from bm_gitindex.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,15 @@ STAT = StatData(
     ctime_s=600, ctime_ns=6, mtime_s=500, mtime_ns=5, dev=1, ino=7, mode=MODE_REGULAR, uid=1000, gid=1000, size=6
 )
 """The fields of `FakeStat()`."""
+
+
+def survey_of(**fields: object) -> Survey:
+    """Return a survey that found this."""
+    made = Survey()
+    for name, value in fields.items():
+        assert hasattr(made, name)
+        setattr(made, name, value)
+    return made
 
 
 ZERO_STAT = StatData(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bm_gitindex import Options, Project, SyncRequest
@@ -54,7 +53,7 @@ class Vault:
 
     @options.setter
     def options(self, options: Options) -> None:
-        self._options = options if self.database is None else replace(options, database_url=self.database.url)
+        self._options = options if self.database is None else options._replace(database_url=self.database.url)
 
     @property
     def project(self) -> Project:

@@ -10,9 +10,8 @@ from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Index, Tracking
 from bm_gitindex.index.moves import Lost
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier, Kind
-from bm_gitindex.survey import Survey
 from bm_gitindex.syncing.plan import Known, MatchPlanner, Plan, ReconcilePlanner, Task
-from support.values import HELLO_ID, NS, SOME_ID, STAT, ZERO_STAT, entry
+from support.values import HELLO_ID, NS, SOME_ID, STAT, ZERO_STAT, entry, survey_of
 
 PARSER = "this parser"
 CLASSIFIER = Classifier(Options(large_file_bytes=1000))
@@ -46,7 +45,7 @@ def reconcile(entries: list[Entry], rows: list[KnownFile]) -> ReconcilePlanner:
 
 
 def planned(entries: list[Entry], rows: list[KnownFile], **survey: Any) -> Plan:
-    return reconcile(entries, rows).plan(Survey(**survey))
+    return reconcile(entries, rows).plan(survey_of(**survey))
 
 
 # --- index and database belong together ------------------------------------------------------------------------------
@@ -54,7 +53,9 @@ def planned(entries: list[Entry], rows: list[KnownFile], **survey: Any) -> Plan:
 
 def test_what_differs_is_read_in_order_of_path_and_nothing_else_is() -> None:
     planner = match(entry(b"b.md"), entry(b"c.pdf"), entry(b"d.md"), entry(b"gone.md"))
-    survey = Survey(new={b"a.md": 1}, modified={b"c.pdf": 2}, unsure={b"b.md": 3}, vanished=[b"gone.md"], unchanged=1)
+    survey = survey_of(
+        new={b"a.md": 1}, modified={b"c.pdf": 2}, unsure={b"b.md": 3}, vanished=[b"gone.md"], unchanged=1
+    )
     plan = planner.plan(survey)
     assert plan.tasks == [
         Task(b"a.md", Kind.NOTE, None),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bm_gitindex.errors import SafetyStopError
-from bm_gitindex.survey import Counters, Survey
 from bm_gitindex.syncing.safety import check_deletions, check_root
+from support.values import survey_of
+
+if TYPE_CHECKING:
+    from bm_gitindex.survey import Survey
 
 ROOT = Path("/notes")
 
@@ -32,7 +35,9 @@ def test_half_of_them_or_a_few_or_none_in_this_run_are_let_through(deletions: in
 
 
 def survey(files_seen: int = 0, **fields: Any) -> Survey:
-    return Survey(counters=Counters(files_seen=files_seen), **fields)
+    made = survey_of(**fields)
+    made.counters.files_seen = files_seen
+    return made
 
 
 @pytest.mark.parametrize(

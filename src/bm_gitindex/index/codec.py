@@ -8,8 +8,10 @@ Nothing in an index is believed before it is checked, its checksum first.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from hashlib import sha1
-from itertools import accumulate, pairwise, starmap
+from itertools import pairwise, starmap
 from operator import lt, sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,9 +29,10 @@ from bm_gitindex.index.entry import (
     Index,
     record_length,
 )
+from bm_gitindex.native import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 _SIGNATURE = b"DIRC"
 _VERSIONS = (2, 3, 4)
@@ -37,7 +40,10 @@ _HEADER = struct.Struct(">4sII")
 _EXTENSION_HEADER = struct.Struct(">4sI")
 _EOIE_LENGTH = 4 + ID_LENGTH
 _SIZE_OFFSET = 36
+_MOST_BYTES = 0xFFFF_FFFF
+"""An offset has 32 bits, in IEOT as well."""
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
+_IEOT_VERSION = (1).to_bytes(4, "big")
 _NULL_ID = bytes(ID_LENGTH)
 _KNOWN_EXTENDED_FLAGS = EXTENDED_SKIP_WORKTREE | EXTENDED_INTENT_TO_ADD
 
@@ -78,6 +84,17 @@ def decode(data: bytes) -> Index:
     is_checked = _verify_trailer(data)
     if version not in _VERSIONS:
         raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
+    found = native.read_table(data) if native else None
+    if found is None:
+        return _decoded_in_python(data, version, count, is_checked=is_checked)
+    table, end = found
+    _verify_extensions(data, end)
+    offsets = array("I")
+    offsets.frombytes(table)
+    return Index(data, offsets, None, end, is_checked=is_checked)
+
+
+def _decoded_in_python(data: bytes, version: int, count: int, *, is_checked: bool) -> Index:
     if version == 4:
         table = _walk_compressed(data, count)
     else:
@@ -86,12 +103,14 @@ def decode(data: bytes) -> Index:
     _verify_names(table)
     _verify_flags(data, table, version)
     _verify_ids(data, table)
-    return Index(data, _unmerged_left_out(table), is_checked=is_checked)
+    return _index_of(data, table, is_checked=is_checked)
 
 
 def _decode_header(data: bytes) -> tuple[int, int]:
     if len(data) < _HEADER.size + ID_LENGTH:
         raise IndexDamagedError(f"the index ends after {len(data)} bytes")
+    if len(data) > _MOST_BYTES:
+        raise IndexUnsupportedError(f"an index of {len(data)} bytes is not supported")
     signature, version, count = _HEADER.unpack_from(data)
     if signature != _SIGNATURE or not version:
         raise IndexDamagedError("the file does not begin as a git index does")
@@ -114,11 +133,14 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     block_table = end and _find_extension(data, end, b"IEOT")
     if not count or not end or not block_table or len(block_table) != 4 + 8 * count:
         return None
-    version, *blocks = struct.unpack(f">{1 + 2 * count}I", block_table)
-    offsets = blocks[0::2]
-    if version != 1 or offsets[0] != _HEADER.size or blocks[1::2] != [1] * count or offsets[-1] >= end:
+    blocks = array("I", block_table[4:])
+    if sys.byteorder == "little":
+        blocks.byteswap()
+    offsets = blocks[0::2].tolist()
+    if block_table[:4] != _IEOT_VERSION or offsets[0] != _HEADER.size or offsets[-1] >= end:
         return None
-    return _entries_at(offsets, data, end) if all(starmap(lt, pairwise(offsets))) else None
+    is_in_order = all(map(lt, offsets, offsets[1:]))
+    return _entries_at(offsets, data, end) if is_in_order and blocks[1::2] == array("I", [1]) * count else None
 
 
 def _entries_at(offsets: list[int], data: bytes, end: int) -> _Table | None:
@@ -263,7 +285,7 @@ def _verify_names(table: _Table) -> None:
     joined = b"\0".join(names)
     if joined.count(b"\0") != len(names) - 1 or not _have_valid_components(joined):
         raise IndexDamagedError("a path in the index is not valid")
-    if not all(starmap(lt, pairwise(names))):
+    if not all(map(lt, names, names[1:])):
         stages = [(name, flags & FLAG_STAGE) for name, flags in zip(names, table.flags, strict=True)]
         if not all(starmap(lt, pairwise(stages))):
             raise IndexDamagedError("the entries are not in order")
@@ -299,12 +321,14 @@ def _verify_ids(data: bytes, table: _Table) -> None:
         raise IndexDamagedError("an entry has no blob id")
 
 
-def _unmerged_left_out(table: _Table) -> dict[bytes, int]:
-    """Return offsets by path. An entry of stage 1 to 3 is one side of a merge, and says nothing about the file."""
+def _index_of(data: bytes, table: _Table, *, is_checked: bool) -> Index:
+    """Return the index; an entry of stage 1 to 3 is one side of a merge, says nothing of the file, and is left out."""
     if max(table.flags, default=0) < FLAG_STAGE & -FLAG_STAGE:
-        return dict(zip(table.names, table.offsets, strict=True))
-    rows = zip(table.names, table.offsets, table.flags, strict=True)
-    return {name: offset for name, offset, flags in rows if not flags & FLAG_STAGE}
+        end = None if data[7] == 4 else table.end
+        return Index(data, array("I", table.offsets), table.names, end, is_checked=is_checked)
+    merged = [place for place, flags in enumerate(table.flags) if not flags & FLAG_STAGE]
+    names = [table.names[place] for place in merged]
+    return Index(data, array("I", [table.offsets[place] for place in merged]), names, is_checked=is_checked)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -321,17 +345,67 @@ def encode(entries: Iterable[Entry]) -> bytes:
 def update(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
     """Return the bytes of an index that differs from `index` by `changes`: an encoded entry by path, or None for none.
 
-    Entries that do not change are copied as they stand. Extensions of the old index are not: they would be stale.
-    Raises ValueError where a new entry's folder would be an entry as well.
+    Entries that do not change are copied as they stand, many at once. Extensions of the old index are not: they would
+    be stale. Raises ValueError where a new entry's folder would be an entry as well.
     """
-    names = sorted(index.keys() | changes.keys()) if changes else list(index)
     _refuse_folders_of_entries(index, changes)
-    records = []
-    for name in names:
-        record = changes[name] if name in changes else index.record(name) or encode_entry(index[name])
+    if index.entries_end is None:
+        kept = {path: encode_entry(index[path]) for path in index if path not in changes}
+        return update(Index.empty(), {**kept, **changes})
+    body = _Body(index.data)
+    copied = 0
+    for path in sorted(changes):
+        place = index.place(path)
+        body.copy(index.offsets[copied:place], _start_of(index, place))
+        copied = place + 1 if index.find(path) == place else place
+        record = changes[path]
         if record is not None:
-            records.append(record)
-    return _assemble(records)
+            body.add(record)
+    body.copy(index.offsets[copied:], index.entries_end)
+    return body.finished()
+
+
+def _start_of(index: Index, place: int) -> int:
+    assert index.entries_end is not None
+    return index.offsets[place] if place < len(index) else index.entries_end
+
+
+class _Body:
+    """The entries of a new index, one after the other."""
+
+    def __init__(self, old: bytes) -> None:
+        self._old = memoryview(old)
+        self._parts: list[bytes | memoryview] = []
+        self._offsets = array("I")
+        self._end = _HEADER.size
+
+    def copy(self, offsets: array[int], end: int) -> None:
+        """Add the entries of the old index that stand at these offsets, one after the other up to `end`."""
+        if offsets:
+            start = offsets[0]
+            shift = self._end - start
+            self._offsets.extend(array("I", [offset + shift for offset in offsets]) if shift else offsets)
+            self._parts.append(self._old[start:end])
+            self._end += end - start
+
+    def add(self, record: bytes) -> None:
+        """Add an encoded entry."""
+        self._offsets.append(self._end)
+        self._parts.append(record)
+        self._end += len(record)
+
+    def finished(self) -> bytes:
+        """Return the bytes of the index. Raises ValueError for more than its offsets can name."""
+        if self._end > _MOST_BYTES // 2:
+            raise ValueError("too many entries for an index")
+        entries = b"".join([bytes(_HEADER.size), *self._parts])
+        flags = bytes([entries[offset + 60] for offset in self._offsets])
+        is_extended = any(flag & (FLAG_EXTENDED >> 8) for flag in set(flags))
+        header = _HEADER.pack(_SIGNATURE, 3 if is_extended else 2, len(self._offsets))
+        # git complains of an IEOT without a block.
+        extensions = _offset_extensions(self._offsets, self._end) if self._offsets else ()
+        body = b"".join([header, memoryview(entries)[_HEADER.size :], *extensions])
+        return body + sha1(body, usedforsecurity=False).digest()
 
 
 def _refuse_folders_of_entries(index: Index, changes: Mapping[bytes, bytes | None]) -> None:
@@ -339,9 +413,8 @@ def _refuse_folders_of_entries(index: Index, changes: Mapping[bytes, bytes | Non
     for folder in _folders(stored):
         if changes.get(folder, folder in index):
             raise ValueError(f"both a file and a folder: {folder!r}")
-    kept = _folders(path for path in index if path not in changes)
     for path in stored:
-        if path in kept:
+        if any(path_below not in changes for path_below in index.below(path)):
             raise ValueError(f"both a file and a folder: {path!r}")
 
 
@@ -368,21 +441,12 @@ def smudged_record(record: bytes) -> bytes:
     return record[:_SIZE_OFFSET] + bytes(4) + record[_SIZE_OFFSET + 4 :]
 
 
-def _assemble(records: Sequence[bytes]) -> bytes:
-    version = 3 if any(record[60] & (FLAG_EXTENDED >> 8) for record in records) else 2
-    parts = [_HEADER.pack(_SIGNATURE, version, len(records)), *records]
-    if records:  # git complains of an IEOT without a block
-        *offsets, end = accumulate(map(len, records), initial=_HEADER.size)
-        parts.extend(_offset_extensions(offsets, end))
-    body = b"".join(parts)
-    return body + sha1(body, usedforsecurity=False).digest()
-
-
-def _offset_extensions(offsets: Sequence[int], end: int) -> tuple[bytes, bytes]:
-    blocks = [1] * (2 * len(offsets))
+def _offset_extensions(offsets: array[int], end: int) -> tuple[bytes, bytes]:
+    blocks = array("I", [1]) * (2 * len(offsets))
     blocks[0::2] = offsets
-    block_table = struct.pack(f">{1 + len(blocks)}I", 1, *blocks)
-    header = _EXTENSION_HEADER.pack(b"IEOT", len(block_table))
+    if sys.byteorder == "little":
+        blocks.byteswap()
+    header = _EXTENSION_HEADER.pack(b"IEOT", 4 + 8 * len(offsets))
     digest = sha1(header, usedforsecurity=False).digest()
     end_marker = _EXTENSION_HEADER.pack(b"EOIE", _EOIE_LENGTH) + end.to_bytes(4, "big") + digest
-    return header + block_table, end_marker
+    return header + _IEOT_VERSION + blocks.tobytes(), end_marker

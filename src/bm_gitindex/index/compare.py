@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Tracking
+from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Index, Tracking
 from bm_gitindex.index.stat import StatChange, StatData, Trust, stat_changes
 
 YOUNG_MARGIN_S = 2
@@ -49,6 +49,27 @@ class Baseline(NamedTuple):
     def seen_at(self, clock: LockClock) -> Baseline:
         """Return what the index is worth in a run that began at t0: nothing, if the clock was set back since."""
         return self.distrusted() if clock.is_before(self) else self
+
+
+class Evidence:
+    """What the tree is compared with."""
+
+    __slots__ = ("baseline", "index", "trust")
+
+    def __init__(self, index: Index, baseline: Baseline, trust: Trust) -> None:
+        self.index = index
+        self.baseline = baseline
+        self.trust = trust
+
+    @property
+    def is_worth_something(self) -> bool:
+        """Whether equal stat data can prove anything."""
+        return self.baseline.is_trusted and bool(self.index)
+
+    @property
+    def changed_at(self) -> int:
+        """Where, in the stat fields of an entry, the second stands that decides what is racy."""
+        return 0 if self.trust.compares_ctime else 8
 
 
 class LockClock(NamedTuple):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bm_gitindex.index.codec import encode_entry, smudged_record, update
-from bm_gitindex.index.compare import entry_for, is_racy
+from bm_gitindex.index.compare import Evidence, entry_for
 from bm_gitindex.index.entry import Entry, Tracking
-from bm_gitindex.index.stat import StatData
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bm_gitindex.index.compare import Baseline, LockClock
     from bm_gitindex.index.entry import Index
-    from bm_gitindex.index.stat import Trust
+    from bm_gitindex.index.stat import StatData, Trust
 
 
 class Draft:
@@ -21,7 +22,7 @@ class Draft:
     def __init__(self, index: Index, baseline: Baseline, clock: LockClock, trust: Trust) -> None:
         """`baseline` is what `index` is worth as evidence; `clock` is t0 of the run."""
         self._index = index
-        self._baseline = baseline
+        self._evidence = Evidence(index, baseline, trust)
         self._clock = clock
         self._trust = trust
         self._changes: dict[bytes, bytes | None] = {}
@@ -58,17 +59,18 @@ class Draft:
         An entry that was racy, and was not looked at in this run, is smudged: written anew as it is, it would look as
         if someone had.
         """
-        if not self._changes and not self._confirmed and self._baseline.is_trusted:
+        if not self._changes and not self._confirmed and self._evidence.baseline.is_trusted:
             return None
-        unexamined = [path for path in self._index if path not in self._changes and path not in self._confirmed]
-        smudged = {path: encode_entry(self._index[path].with_size_zero()) for path in unexamined if self._is_racy(path)}
+        unexamined = [path for path in self._racy() if path not in self._changes and path not in self._confirmed]
+        smudged = {path: encode_entry(self._index[path].with_size_zero()) for path in unexamined}
         return update(self._index, self._changes | smudged)
 
     @property
     def entry_count(self) -> int:
         """How many entries the new index has."""
-        dropped = sum(record is None for record in self._changes.values())
-        return len(self._index.keys() | self._changes.keys()) - dropped
+        known = sum(path in self._index for path in self._changes)
+        stored = sum(record is not None for record in self._changes.values())
+        return len(self._index) - known + stored
 
     def _set(self, entry: Entry) -> None:
         record = encode_entry(entry)
@@ -84,6 +86,8 @@ class Draft:
         assert record is not None
         self._changes[path] = smudged_record(record)
 
-    def _is_racy(self, path: bytes) -> bool:
-        fields = self._index.stat_fields(path)
-        return fields is not None and is_racy(StatData(*fields), self._baseline, self._trust)
+    def _racy(self) -> Iterable[bytes]:
+        """Return the paths of the racy entries of the old index."""
+        if not self._evidence.baseline.is_trusted:
+            return self._index
+        return self._index.changed_since(self._evidence.baseline.timestamp_s, self._evidence.changed_at)

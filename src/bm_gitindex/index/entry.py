@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from array import array
+from bisect import bisect_left
 from collections.abc import Mapping
 from enum import Enum
 from hashlib import sha1
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.stat import StatData
@@ -26,6 +29,9 @@ FLAG_STAGE = 0x3000
 FLAG_NAME_LENGTH = 0x0FFF
 EXTENDED_SKIP_WORKTREE = 0x4000
 EXTENDED_INTENT_TO_ADD = 0x2000
+
+_SEARCHED_SHIFT = 6
+"""One look-up in 64 entries is searched for before a table is made of all paths: what a table costs."""
 
 
 class Tracking(Enum):
@@ -80,37 +86,72 @@ class Entry(NamedTuple):
 class Index(Mapping[bytes, Entry]):
     """An index that was read: entries by path, in git's order, taken from its bytes when they are asked for.
 
-    Holding offsets and not entries keeps 100,000 files at some 20 MB, and loads them in a fraction of the time.
+    Holding offsets and not entries keeps 100,000 files at some 10 MB, and loads them in a fraction of the time. Paths
+    are made when they are first needed, which a run over an unchanged tree may never do.
     """
 
-    __slots__ = ("_data", "_offsets", "is_checked", "trailer", "version")
+    __slots__ = (
+        "_asked", "_names", "_places", "data", "entries_end", "is_checked", "offsets", "trailer", "version"
+    )  # fmt: skip
 
-    def __init__(self, data: bytes, offsets: dict[bytes, int], *, is_checked: bool) -> None:
-        self._data = data
-        self._offsets = offsets
+    def __init__(
+        self,
+        data: bytes,
+        offsets: array[int],
+        names: list[bytes] | None = None,
+        entries_end: int | None = None,
+        *,
+        is_checked: bool,
+    ) -> None:
+        """`names` may be left out for versions 2 and 3, where they stand in full."""
+        self.data = data
+        self.offsets = offsets
+        """Of each entry, in git's order; C's `unsigned int`, of 32 bits."""
+        self.entries_end = entries_end
+        """Where the entries end, if nothing but them stands before, as versions 2 and 3 write it; else None."""
         self.version = int.from_bytes(data[4:8], "big") if data else 2
         self.trailer = data[-ID_LENGTH:]
         """SHA-1 of what precedes it: names this state of the index. Empty for the index of no file."""
         self.is_checked = is_checked
         """False where the trailer is all zero (git's index.skipHash), so that the bytes are not proven intact."""
+        self._names = names
+        self._places: dict[bytes, int] | None = None
+        self._asked = 0
 
     @classmethod
     def empty(cls) -> Index:
         """Return the index of a project that has none yet."""
-        return cls(b"", {}, is_checked=True)
+        return cls(b"", array("I"), [], 0, is_checked=True)
+
+    @property
+    def names(self) -> list[bytes]:
+        """Every path, in git's order."""
+        if self._names is None:
+            self._names = list(map(self._name_at, self.offsets))
+        return self._names
+
+    @property
+    def places(self) -> dict[bytes, int]:
+        """At which place each path stands."""
+        if self._places is None:
+            self._places = dict(zip(self.names, count(), strict=False))
+        return self._places
 
     def __len__(self) -> int:
-        return len(self._offsets)
+        return len(self.offsets)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._offsets)
+        return iter(self.names)
 
     def __contains__(self, path: object) -> bool:
-        return path in self._offsets
+        return isinstance(path, bytes) and self.find(path) is not None
 
     def __getitem__(self, path: bytes) -> Entry:
-        offset = self._offsets[path]
-        *stat, blob_id, flags = ENTRY_HEAD.unpack_from(self._data, offset)
+        place = self.find(path)
+        if place is None:
+            raise KeyError(path)
+        offset = self.offsets[place]
+        *stat, blob_id, flags = ENTRY_HEAD.unpack_from(self.data, offset)
         extended = self._extended_flags(offset) if flags & FLAG_EXTENDED else 0
         return Entry(
             path,
@@ -121,24 +162,62 @@ class Index(Mapping[bytes, Entry]):
             bool(extended & EXTENDED_INTENT_TO_ADD),
         )
 
+    def find(self, path: bytes) -> int | None:
+        """Return at which place a path stands, or None where it is not in the index."""
+        if self._places is None:
+            self._asked += 1
+            # A few are searched for; for many, a table is quicker.
+            if self._asked <= len(self.offsets) >> _SEARCHED_SHIFT:
+                place = self.place(path)
+                return place if place < len(self.offsets) and self._name(place) == path else None
+        return self.places.get(path)
+
+    def place(self, path: bytes) -> int:
+        """Return at which place a path stands, or would stand."""
+        return bisect_left(range(len(self.offsets)), path, key=self._name)
+
+    def below(self, folder: bytes) -> list[bytes]:
+        """Return the paths below a folder."""
+        # What comes after a slash is smaller than what comes after a zero, the next character.
+        start, end = self.place(folder + b"/"), self.place(folder + b"0")
+        return [self._name(place) for place in range(start, end)]
+
+    def changed_since(self, second: int, seconds_at: int) -> list[bytes]:
+        """Return the paths of the entries whose time, at this place of their stat fields, is not before a second."""
+        first, data, offsets = second.to_bytes(4, "big"), self.data, self.offsets
+        times = [data[offset + seconds_at : offset + seconds_at + 4] for offset in offsets]
+        return [self._name(place) for place, time in enumerate(times) if time >= first]
+
     def stat_fields(self, path: bytes) -> tuple[int, ...] | None:
         """Return the ten stat fields of a path, in the order of `StatData`, or None where it is not in the index."""
-        offset = self._offsets.get(path)
-        return None if offset is None else STAT_FIELDS.unpack_from(self._data, offset)
+        place = self.find(path)
+        return None if place is None else STAT_FIELDS.unpack_from(self.data, self.offsets[place])
 
     def is_extended(self, path: bytes) -> bool:
         """Return whether the entry of a path has the second flag field, and so a tracking of its own."""
-        return self.version != 2 and bool(self._data[self._offsets[path] + 60] & (FLAG_EXTENDED >> 8))
+        if self.version == 2:
+            return False
+        place = self.find(path)
+        return place is not None and bool(self.data[self.offsets[place] + 60] & (FLAG_EXTENDED >> 8))
 
     def record(self, path: bytes) -> bytes | None:
         """Return the bytes of an entry as versions 2 and 3 write it, or None where this index is of version 4."""
-        if self.version == 4:
+        place = self.find(path)
+        if self.version == 4 or place is None:
             return None
-        offset = self._offsets[path]
-        return self._data[offset : offset + record_length(len(path), extended=self.is_extended(path))]
+        offset = self.offsets[place]
+        return self.data[offset : offset + record_length(len(path), extended=self.is_extended(path))]
+
+    def _name(self, place: int) -> bytes:
+        return self._names[place] if self._names is not None else self._name_at(self.offsets[place])
+
+    def _name_at(self, offset: int) -> bytes:
+        data = self.data
+        start = offset + 64 if data[offset + 60] & (FLAG_EXTENDED >> 8) else offset + 62
+        return data[start : data.index(0, start)]
 
     def _extended_flags(self, offset: int) -> int:
-        return int.from_bytes(self._data[offset + 62 : offset + 64], "big")
+        return int.from_bytes(self.data[offset + 62 : offset + 64], "big")
 
 
 def record_length(name_length: int, *, extended: bool) -> int:

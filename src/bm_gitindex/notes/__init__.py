@@ -1,9 +1,5 @@
 """Notes: bytes to values. Pure: nothing here opens a file, reads the environment or asks for the time.
 
 `parser` turns the bytes of a note into a `ParsedNote`; `permalink` and `links` say how notes are named and found.
-Only the model is imported here, so that a caller with nothing to parse pays for no parser.
+Nothing is imported here, so that a caller with nothing to parse pays for no parser.
 """
-
-from bm_gitindex.notes.model import JsonValue, Observation, ParsedNote, Relation
-
-__all__ = ["JsonValue", "Observation", "ParsedNote", "Relation"]

@@ -8,7 +8,8 @@ from bm_gitindex.notes.fields import DateUnusableError, permalink_of, tags_of, t
 from bm_gitindex.notes.frontmatter import split_front_matter
 from bm_gitindex.notes.markdown import read_body
 from bm_gitindex.notes.model import ParsedNote
-from bm_gitindex.notes.text import NAME_MAX_BYTES, cut_to_index, decode_note, fits_index
+from bm_gitindex.notes.text import cut_to_index, decode_note, fits_index
+from bm_gitindex.options import NAME_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

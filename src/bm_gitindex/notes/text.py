@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 
+from bm_gitindex.options import NAME_MAX_BYTES
+
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-NAME_MAX_BYTES = 1_800
-"""PostgreSQL's indexes hold no more than 2,704 bytes of a row; a lower case may be longer than the upper one was."""
 
 
 def clean_text(text: str) -> str:

@@ -10,14 +10,14 @@ from bm_gitindex.entities.sqliteerrors import may_be_the_disk
 from bm_gitindex.entities.tie import is_whole
 from bm_gitindex.errors import DatabaseDamagedError, IndexDamagedError
 from bm_gitindex.filesystem import trust_for
-from bm_gitindex.index.compare import Baseline
+from bm_gitindex.index.compare import Baseline, Evidence
 from bm_gitindex.index.entry import Index
 from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.indexlock import set_aside
 from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.progress import Progress
 from bm_gitindex.statefolder import read_through
-from bm_gitindex.survey import Evidence, Survey, Surveyor
+from bm_gitindex.survey import Survey, Surveyor
 from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.rules import Skipped, SkipReason, is_git_folder
+from bm_gitindex.worktree import placeholders
 from bm_gitindex.worktree.tree import skipped_for
-from bm_gitindex.worktree.walk import is_placeholder, with_gitignore
+from bm_gitindex.worktree.walk import with_gitignore
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +48,7 @@ class Lookup:
             st = self._tree.lstat(path)
         except OSError as error:
             return Answer() if error.errno in _NOT_THERE else Answer(skipped=skipped_for(path, error))
-        if not stat.S_ISREG(st.st_mode) or is_placeholder(st) or self._is_left_out(path):
+        if not stat.S_ISREG(st.st_mode) or placeholders.is_placeholder(st) or self._is_left_out(path):
             return Answer()
         is_ignored, unread = self._judge(path)
         if not is_ignored:

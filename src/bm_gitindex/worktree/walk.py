@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.ignore import TooManyRulesError
 from bm_gitindex.rules import GITIGNORE, Skipped, SkipReason, icloud_stub_target, is_git_folder
+from bm_gitindex.worktree import placeholders
 from bm_gitindex.worktree.reading import ReadError, read_gitignore
 from bm_gitindex.worktree.tree import Tree, skipped_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
 
     from bm_gitindex.ignore import IgnoreRules
+    from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
-
-_MACOS_DATALESS = 0x4000_0000
-_WINDOWS_RECALL = 0x0040_0000 | 0x0004_0000  # RECALL_ON_DATA_ACCESS, RECALL_ON_OPEN
-_HAS_PLACEHOLDERS = hasattr(os.stat_result, "st_flags") or hasattr(os.stat_result, "st_file_attributes")
+    from bm_gitindex.worktree.proof import FolderProof, Unproven
 
 _SKIPPED_TYPES = {
     stat.S_IFLNK: SkipReason.SYMLINK,
@@ -41,6 +40,10 @@ class Listing(NamedTuple):
     files: list[tuple[bytes, os.stat_result]]
     """Regular files: name and lstat."""
     skipped: list[Skipped]
+    proven: int = 0
+    """How many files there are besides that are proven unchanged."""
+    rules: IgnoreRules | None = None
+    """Those by which proven files are yet to be judged, where there are any."""
 
 
 class Scope:
@@ -60,28 +63,41 @@ class Scope:
         # Not one parent after the other: a path may have thousands.
         return any(path[length : length + 1] == b"/" and path[:length] in self._wanted for length in self._lengths)
 
+    def known(self, index: Index) -> set[bytes]:
+        """Return the paths of an index that are in the scope, or on the way to something in it."""
+        if self.is_whole:
+            return set(index)
+        below = (known for path in self._wanted for known in index.below(path))
+        return {*below, *(path for path in self._wanted | self._ancestors if path in index)}
+
     def leads_to(self, folder: bytes) -> bool:
         """Return whether a folder is in the scope, or on the way to something in it."""
         return folder in self._ancestors or folder in self
 
 
-def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -> Iterator[Listing]:
+def walk(
+    tree: Tree,
+    classifier: Classifier,
+    rules: IgnoreRules,
+    scope: Scope,
+    proofs: MutableMapping[bytes, FolderProof] | None = None,
+) -> Iterator[Listing]:
     """Yield the folders in the scope, from the root down, each with its files.
 
-    A folder that cannot be read is yielded as a listing without files that says so.
+    Of a folder in `proofs`, which is taken out of there, only what is not proven is looked at. A folder that cannot be
+    read is yielded as a listing without files that says so.
     """
     pending = [(b"", rules)]
     while pending:
         folder, rules = pending.pop()
         prefix = folder + b"/" if folder else b""
+        proof = proofs.pop(folder, None) if proofs else None
         try:
-            fd = tree.folder(folder)
-            dev = os.fstat(fd).st_dev
-            with os.scandir(fd) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
+            dev, proven, entries = proof or _listed(tree, folder)
         except OSError as error:
             yield Listing(prefix, 0, is_empty=False, files=[], skipped=[skipped_for(folder, error)])
             continue
+        found = sorted(entries, key=lambda entry: entry.name)
         skipped: list[Skipped] = []
         if any(entry.name == ".gitignore" for entry in found):
             rules = with_gitignore(tree, rules, prefix, skipped)
@@ -92,8 +108,16 @@ def walk(tree: Tree, classifier: Classifier, rules: IgnoreRules, scope: Scope) -
             if _shown_name(entry) == entry.name or _shown_name(entry) not in names:
                 look.at(entry)
         pending.extend((path, rules) for path in reversed(look.folders))
-        is_empty = all(classifier.is_left_out(os.fsencode(_shown_name(entry))) for entry in found)
-        yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped)
+        is_empty = not proven and all(classifier.is_left_out(os.fsencode(_shown_name(entry))) for entry in found)
+        yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped, proven, rules or None)
+
+
+def _listed(tree: Tree, folder: bytes) -> tuple[int, int, list[os.DirEntry[str] | Unproven]]:
+    """Return a folder's device, that nothing in it is proven, and what is in it. Raises OSError."""
+    fd = tree.folder(folder)
+    dev = os.fstat(fd).st_dev
+    with os.scandir(fd) as entries:
+        return dev, 0, [*entries]
 
 
 class _FolderLook:
@@ -109,7 +133,7 @@ class _FolderLook:
         self._scope = scope
         self._is_whole = scope.is_whole
 
-    def at(self, entry: os.DirEntry[str]) -> None:
+    def at(self, entry: os.DirEntry[str] | Unproven) -> None:
         name = os.fsencode(_shown_name(entry))
         path = self._prefix + name
         if not self._is_whole and not self._scope.leads_to(path):
@@ -123,7 +147,7 @@ class _FolderLook:
         except OSError as error:
             self.skipped.append(skipped_for(path, error))
 
-    def _look_at(self, entry: os.DirEntry[str], name: bytes) -> None:
+    def _look_at(self, entry: os.DirEntry[str] | Unproven, name: bytes) -> None:
         path = self._prefix + name
         is_folder = entry.is_dir(follow_symlinks=False)
         if self._rules.is_ignored(path + b"/" if is_folder else path):
@@ -139,10 +163,10 @@ class _FolderLook:
         else:
             self._look_at_file(entry, name)
 
-    def _look_at_file(self, entry: os.DirEntry[str], name: bytes) -> None:
+    def _look_at_file(self, entry: os.DirEntry[str] | Unproven, name: bytes) -> None:
         st = entry.stat(follow_symlinks=False)
         reason = _SKIPPED_TYPES.get(stat.S_IFMT(st.st_mode))
-        if reason is None and is_placeholder(st):
+        if reason is None and placeholders.is_placeholder(st):
             reason = SkipReason.PLACEHOLDER
         if reason is None:
             self.files.append((name, st))
@@ -150,25 +174,15 @@ class _FolderLook:
             self.skipped.append(Skipped(self._prefix + name, reason))
 
 
-def _shown_name(entry: os.DirEntry[str]) -> str:
+def _shown_name(entry: os.DirEntry[str] | Unproven) -> str:
     """Return the name of what an entry is, or stands for."""
     target = icloud_stub_target(os.fsencode(entry.name)) if entry.name.endswith(".icloud") else None
     return entry.name if target is None else os.fsdecode(target)
 
 
-def _is_elsewhere(entry: os.DirEntry[str]) -> bool:
+def _is_elsewhere(entry: os.DirEntry[str] | Unproven) -> bool:
     """Return whether an entry is a placeholder, asking for its stat only where there are such things."""
-    return _HAS_PLACEHOLDERS and is_placeholder(entry.stat(follow_symlinks=False))
-
-
-def is_placeholder(st: object) -> bool:
-    """Return whether a stat is that of a file or folder whose content a cloud service would first have to fetch.
-
-    macOS marks it by SF_DATALESS in `st_flags`, Windows by RECALL_ON_DATA_ACCESS in `st_file_attributes`.
-    """
-    flags: int = getattr(st, "st_flags", 0)
-    attributes: int = getattr(st, "st_file_attributes", 0)
-    return bool(flags & _MACOS_DATALESS or attributes & _WINDOWS_RECALL)
+    return placeholders.HAS_PLACEHOLDERS and placeholders.is_placeholder(entry.stat(follow_symlinks=False))
 
 
 def with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[Skipped]) -> IgnoreRules:
@@ -181,7 +195,7 @@ def with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[
         st = tree.lstat(path)
         if not stat.S_ISREG(st.st_mode):
             return rules
-        if is_placeholder(st):
+        if placeholders.is_placeholder(st):
             skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
             return rules
         rules.require_room(st.st_size)

@@ -1,0 +1,740 @@
+/* The loops that touch every entry of an index, without Python between two of them. What they cannot vouch for they hand
+   back, and Python looks at it as it does where this file was not compiled: see native.py.
+
+   read_table() finds the entries of an index that is as it should be (gitformat-index(5)).
+
+   prove() proves files unchanged: a regular file has the entry's name, and a stat that is equal to what the entry holds
+   and older than the index (technical/racy-git). It makes two passes without the interpreter's lock, each on several
+   threads: the folders that the index knows are listed, and their names looked up in a table of the index's paths; then
+   the files that were found are asked for their stat. */
+
+#define _GNU_SOURCE
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#ifndef __linux__
+#error "written for Linux; elsewhere Python does the same"
+#endif
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000
+
+enum { HEADER_BYTES = 12, STAT_BYTES = 40, ID_AT = 40, FLAGS_AT = 60, NAME_AT = 62, ID_BYTES = 20 };
+enum { EXTENDED = 0x4000, STAGE = 0x3000, NAME_LENGTH = 0x0FFF, KNOWN_EXTENDED = 0x6000 };
+enum { MOST_THREADS = 16, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const char *start; /* within the index */
+    uint32_t length;
+} Path;
+
+typedef struct {
+    char *bytes; /* each name ended by NUL */
+    size_t used, room;
+} Names;
+
+typedef struct {
+    Path path;
+    int is_listed;
+    uint64_t dev;
+    uint32_t *entries; /* of files that were found, and may be proven */
+    uint32_t entry_count, entry_room;
+    Names folders, others;
+} Folder;
+
+typedef struct {
+    uint32_t folder, start, end;
+} Slice;
+
+typedef struct {
+    /* what is given */
+    int root_fd;
+    const unsigned char *index;
+    size_t index_bytes;
+    const uint32_t *offsets;
+    uint32_t entry_count;
+    const unsigned char *mask; /* the bits of the stat fields that count */
+    size_t changed_at;         /* where the second stands that decides what is racy */
+    uint32_t timestamp_s;
+    uint64_t most_bytes;
+    uint32_t longest_path;
+    const char *endings; /* of names that no rule leaves out, each ended by NUL */
+    size_t endings_bytes;
+    /* what is made of it */
+    Path *paths;
+    Folder *folders; /* the first is the root */
+    uint32_t folder_count, folder_room;
+    uint32_t *table; /* by hash: 0, or the number of an entry plus 1 */
+    uint32_t table_mask;
+    Slice *slices;
+    uint32_t slice_count;
+    unsigned char *proven;
+    /* what the threads share */
+    atomic_uint next, listed, must_stop, is_out_of_memory;
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    unsigned alive;
+} Work;
+
+static void store_be(unsigned char *at, uint64_t value)
+{
+    at[0] = (unsigned char)(value >> 24);
+    at[1] = (unsigned char)(value >> 16);
+    at[2] = (unsigned char)(value >> 8);
+    at[3] = (unsigned char)value;
+}
+
+static uint32_t load_be(const unsigned char *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static int grow(void *array, uint32_t *room, size_t item_bytes)
+{
+    uint32_t wanted = *room ? *room * 2 : 64;
+    void **place = array;
+    void *grown = wanted > *room ? realloc(*place, wanted * item_bytes) : NULL;
+    if (!grown)
+        return -1;
+    *place = grown;
+    *room = wanted;
+    return 0;
+}
+
+static int add_name(Names *names, const char *name, size_t length)
+{
+    if (names->room - names->used <= length) {
+        size_t wanted = (names->room + length + 1) * 2;
+        char *grown = realloc(names->bytes, wanted);
+        if (!grown)
+            return -1;
+        names->bytes = grown;
+        names->room = wanted;
+    }
+    memcpy(names->bytes + names->used, name, length);
+    names->bytes[names->used + length] = '\0';
+    names->used += length + 1;
+    return 0;
+}
+
+/* --- reading an index --------------------------------------------------------------------------------------------- */
+
+static int order_of(const Path *a, const Path *b)
+{
+    int order = memcmp(a->start, b->start, a->length < b->length ? a->length : b->length);
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+static int is_valid_component(const char *start, size_t length)
+{
+    if (length == 4 && start[0] == '.')
+        return (start[1] | 0x20) != 'g' || (start[2] | 0x20) != 'i' || (start[3] | 0x20) != 't';
+    return length && (start[0] != '.' || length > 2 || (length == 2 && start[1] != '.'));
+}
+
+static int is_valid_path(const Path *path)
+{
+    const char *start = path->start, *end = path->start + path->length;
+    for (;;) {
+        const char *slash = memchr(start, '/', (size_t)(end - start));
+        if (!is_valid_component(start, (size_t)((slash ? slash : end) - start)))
+            return 0;
+        if (!slash)
+            return 1;
+        start = slash + 1;
+    }
+}
+
+static int is_among(const Path *paths, uint32_t count, const Path *wanted)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = order_of(&paths[middle], wanted);
+        if (!order)
+            return 1;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
+/* Whether a path follows those before it, and none of its folders is one of them. */
+static int follows(const Path *paths, uint32_t number)
+{
+    const Path *path = &paths[number];
+    uint32_t shared = 0;
+    if (!number)
+        return 1;
+    if (order_of(path - 1, path) >= 0)
+        return 0;
+    while (shared < path->length && shared < path[-1].length && path->start[shared] == path[-1].start[shared])
+        shared++;
+    for (uint32_t at = shared; at < path->length; at++)
+        if (path->start[at] == '/' && is_among(paths, number, &(Path){path->start, at}))
+            return 0;
+    return 1;
+}
+
+/* Return where the entry ends and what its path is, or 0 for one that has to be looked at more closely. */
+static size_t read_entry(const unsigned char *index, size_t limit, unsigned version, size_t at, Path *path)
+{
+    static const unsigned char null_id[ID_BYTES];
+    if (limit - at < NAME_AT + 3)
+        return 0;
+    unsigned flags = (unsigned)index[at + FLAGS_AT] << 8 | index[at + FLAGS_AT + 1];
+    size_t name_at = at + NAME_AT;
+    if (flags & STAGE || !memcmp(index + at + ID_AT, null_id, ID_BYTES))
+        return 0;
+    if (flags & EXTENDED) {
+        unsigned extended = (unsigned)index[name_at] << 8 | index[name_at + 1];
+        if (version < 3 || extended & ~(unsigned)KNOWN_EXTENDED)
+            return 0;
+        name_at += 2;
+    }
+    const unsigned char *end = memchr(index + name_at, '\0', limit - name_at);
+    size_t length = end ? (size_t)(end - (index + name_at)) : 0;
+    if (!end || length > UINT16_MAX || (flags & NAME_LENGTH) != (length < NAME_LENGTH ? length : NAME_LENGTH))
+        return 0;
+    *path = (Path){(const char *)index + name_at, (uint32_t)length};
+    size_t next = at + ((name_at - at + length + 8) & ~(size_t)7);
+    return next <= limit && is_valid_path(path) ? next : 0;
+}
+
+PyDoc_STRVAR(read_table_doc,
+"read_table(index)\n--\n\n"
+"Return the offset of each entry, as native 32-bit numbers, and where they end; None where anything is out of the\n"
+"ordinary, which is for somebody else to name. The checksum and the extensions are not looked at.\n");
+
+static PyObject *read_table(PyObject *module, PyObject *argument)
+{
+    Py_buffer buffer;
+    (void)module;
+    if (PyObject_GetBuffer(argument, &buffer, PyBUF_SIMPLE))
+        return NULL;
+    const unsigned char *index = buffer.buf;
+    size_t length = (size_t)buffer.len, at = HEADER_BYTES, limit = length - ID_BYTES;
+    PyObject *result = NULL;
+    Path *paths = NULL;
+    uint32_t *offsets = NULL;
+    if (length >= HEADER_BYTES + ID_BYTES && length <= UINT32_MAX) {
+        uint32_t version = load_be(index + 4), count = load_be(index + 8), number = 0;
+        if ((version == 2 || version == 3) && count <= (limit - HEADER_BYTES) / NAME_AT) {
+            paths = malloc((count + 1) * sizeof *paths);
+            offsets = malloc((count + 1) * sizeof *offsets);
+            for (; paths && offsets && at && number < count; number++) {
+                offsets[number] = (uint32_t)at;
+                at = read_entry(index, limit, version, at, &paths[number]);
+                if (!at || !follows(paths, number))
+                    break;
+            }
+            if (!paths || !offsets)
+                PyErr_NoMemory();
+            else if (number == count)
+                result = Py_BuildValue("y#n", (char *)offsets, (Py_ssize_t)(count * sizeof *offsets), (Py_ssize_t)at);
+        }
+    }
+    free(paths);
+    free(offsets);
+    PyBuffer_Release(&buffer);
+    if (result || PyErr_Occurred())
+        return result;
+    Py_INCREF(Py_None);
+    return Py_None;
+}
+
+/* --- the table of paths ------------------------------------------------------------------------------------------- */
+
+static const uint64_t HASH_START = 14695981039346656037u; /* FNV-1a */
+
+static uint64_t hashed(uint64_t hash, const char *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
+    return hash;
+}
+
+static void put(Work *work, uint32_t number)
+{
+    const Path *path = &work->paths[number];
+    uint64_t hash = hashed(HASH_START, path->start, path->length);
+    uint32_t at = (uint32_t)(hash ^ hash >> 32) & work->table_mask;
+    while (work->table[at])
+        at = (at + 1) & work->table_mask;
+    work->table[at] = number + 1;
+}
+
+/* Return the entry of this name in a folder, or -1. `hash` is that of the folder's path, slash included. */
+static int64_t entry_at(const Work *work, const Path *folder, uint64_t hash, const char *name, size_t length)
+{
+    size_t prefix = folder->length ? folder->length + 1u : 0;
+    hash = hashed(hash, name, length);
+    uint32_t at = (uint32_t)(hash ^ hash >> 32) & work->table_mask;
+    for (; work->table[at]; at = (at + 1) & work->table_mask) {
+        const Path *path = &work->paths[work->table[at] - 1];
+        if (path->length == prefix + length && !memcmp(path->start + prefix, name, length) &&
+            !memcmp(path->start, folder->start, folder->length))
+            return work->table[at] - 1;
+    }
+    return -1;
+}
+
+static int read_paths(Work *work)
+{
+    const char *start = (const char *)work->index;
+    for (uint32_t i = 0; i < work->entry_count; i++) {
+        size_t at = work->offsets[i];
+        if (work->index_bytes < NAME_AT + ID_BYTES || at > work->index_bytes - NAME_AT - ID_BYTES)
+            return -1;
+        unsigned flags = (unsigned)work->index[at + FLAGS_AT] << 8 | work->index[at + FLAGS_AT + 1];
+        size_t name_at = at + NAME_AT + (flags & EXTENDED ? 2 : 0);
+        const char *end = memchr(start + name_at, '\0', work->index_bytes - name_at);
+        if (!end || end - (start + name_at) > UINT16_MAX)
+            return -1;
+        work->paths[i] = (Path){start + name_at, (uint32_t)(end - (start + name_at))};
+    }
+    return 0;
+}
+
+static int add_folder(Work *work, const char *start, uint32_t length)
+{
+    if (work->folder_count == work->folder_room && grow(&work->folders, &work->folder_room, sizeof(Folder)))
+        return -1;
+    work->folders[work->folder_count++] = (Folder){.path = {start, length}};
+    return 0;
+}
+
+/* In the order of an index, paths below one folder follow each other: each folder is met once. */
+static int find_folders(Work *work)
+{
+    Path before = {NULL, 0};
+    if (add_folder(work, (const char *)work->index, 0))
+        return -1;
+    for (uint32_t i = 0; i < work->entry_count; i++) {
+        Path path = work->paths[i];
+        uint32_t shared = 0;
+        while (shared < path.length && shared < before.length && path.start[shared] == before.start[shared])
+            shared++;
+        for (uint32_t at = shared; at < path.length; at++)
+            if (path.start[at] == '/' && add_folder(work, path.start, at))
+                return -1;
+        before = path;
+    }
+    return 0;
+}
+
+static int fill_table(Work *work)
+{
+    uint32_t size = 16;
+    while (size < 2 * (uint64_t)work->entry_count)
+        size *= 2;
+    work->table_mask = size - 1;
+    work->table = calloc(size, sizeof *work->table);
+    if (!work->table)
+        return -1;
+    for (uint32_t i = 0; i < work->entry_count; i++)
+        put(work, i);
+    return 0;
+}
+
+/* --- first pass: listing ------------------------------------------------------------------------------------------ */
+
+static int open_folder(int root_fd, const Path *path)
+{
+    char name[256];
+    const char *start = path->start, *end = path->start + path->length;
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd >= 0 && start < end) {
+        const char *slash = memchr(start, '/', (size_t)(end - start));
+        size_t length = (size_t)((slash ? slash : end) - start);
+        int parent = fd;
+        fd = -1;
+        if (length < sizeof name) {
+            memcpy(name, start, length);
+            name[length] = '\0';
+            fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        }
+        close(parent);
+        start += length + 1;
+    }
+    return fd;
+}
+
+static int is_ordinary(const Work *work, const char *name, size_t length)
+{
+    const char *end = work->endings + work->endings_bytes;
+    if (strchr(".#~", name[0]))
+        return 0;
+    for (const char *ending = work->endings; ending < end; ending += strlen(ending) + 1) {
+        size_t ending_length = strlen(ending);
+        if (length > ending_length && !memcmp(name + length - ending_length, ending, ending_length))
+            return 1;
+    }
+    return 0;
+}
+
+static int sort_in(Work *work, Folder *folder, uint64_t hash, const struct dirent *found)
+{
+    const char *name = found->d_name;
+    size_t length = strlen(name);
+    if (found->d_type == DT_DIR)
+        return add_name(&folder->folders, name, length);
+    if ((found->d_type == DT_REG || found->d_type == DT_UNKNOWN) && is_ordinary(work, name, length)) {
+        int64_t entry = entry_at(work, &folder->path, hash, name, length);
+        if (entry >= 0 && work->paths[entry].length <= work->longest_path) {
+            if (folder->entry_count == folder->entry_room && grow(&folder->entries, &folder->entry_room, sizeof(uint32_t)))
+                return -1;
+            folder->entries[folder->entry_count++] = (uint32_t)entry;
+            return 0;
+        }
+    }
+    return add_name(&folder->others, name, length);
+}
+
+static void list_folder(Work *work, uint32_t number)
+{
+    Folder *folder = &work->folders[number];
+    uint64_t hash = hashed(HASH_START, folder->path.start, folder->path.length);
+    struct stat st;
+    int fd = open_folder(work->root_fd, &folder->path);
+    DIR *listing = fd >= 0 && !fstat(fd, &st) ? fdopendir(fd) : NULL;
+    if (!listing) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    if (folder->path.length)
+        hash = hashed(hash, "/", 1);
+    folder->dev = st.st_dev;
+    folder->is_listed = 1;
+    for (;;) {
+        errno = 0;
+        struct dirent *found = readdir(listing);
+        if (!found)
+            break;
+        if (strcmp(found->d_name, ".") && strcmp(found->d_name, "..") && sort_in(work, folder, hash, found)) {
+            work->is_out_of_memory = 1;
+            break;
+        }
+    }
+    if (errno)
+        folder->is_listed = 0; /* Python will say what is wrong with it */
+    closedir(listing);
+    work->listed += folder->entry_count;
+}
+
+/* --- second pass: asking ------------------------------------------------------------------------------------------ */
+
+static int is_unchanged(const Work *work, const unsigned char *entry, const struct stat *st)
+{
+    const uint64_t fields[] = {
+        (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec, (uint64_t)st->st_mtim.tv_sec,
+        (uint64_t)st->st_mtim.tv_nsec, st->st_dev, st->st_ino, st->st_mode & S_IXUSR ? 0100755 : 0100644,
+        st->st_uid, st->st_gid, (uint64_t)st->st_size,
+    };
+    unsigned char observed[STAT_BYTES];
+    if (!S_ISREG(st->st_mode) || st->st_size <= 0 || (uint64_t)st->st_size > work->most_bytes)
+        return 0;
+    if (load_be(entry + work->changed_at) >= work->timestamp_s || entry[FLAGS_AT] & (EXTENDED | STAGE) >> 8)
+        return 0;
+    for (size_t i = 0; i < STAT_BYTES / 4; i++)
+        store_be(observed + 4 * i, fields[i]);
+    for (size_t i = 0; i < STAT_BYTES; i++)
+        if ((observed[i] ^ entry[i]) & work->mask[i])
+            return 0;
+    return 1;
+}
+
+static void ask_slice(Work *work, uint32_t number)
+{
+    Slice slice = work->slices[number];
+    const Folder *folder = &work->folders[slice.folder];
+    size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
+    int fd = open_folder(work->root_fd, &folder->path);
+    if (fd < 0)
+        return;
+    for (uint32_t i = slice.start; i < slice.end && !work->must_stop; i++) {
+        uint32_t entry = folder->entries[i];
+        struct stat st;
+        if (!fstatat(fd, work->paths[entry].start + prefix, &st, AT_SYMLINK_NOFOLLOW))
+            work->proven[entry] = (unsigned char)is_unchanged(work, work->index + work->offsets[entry], &st);
+    }
+    close(fd);
+}
+
+static int cut_slices(Work *work)
+{
+    uint32_t room = 0;
+    for (uint32_t number = 0; number < work->folder_count; number++) {
+        uint32_t count = work->folders[number].is_listed ? work->folders[number].entry_count : 0;
+        for (uint32_t start = 0; start < count; start += FILES_IN_A_SLICE) {
+            uint32_t end = count - start > FILES_IN_A_SLICE ? start + FILES_IN_A_SLICE : count;
+            if (work->slice_count == room && grow(&work->slices, &room, sizeof(Slice)))
+                return -1;
+            work->slices[work->slice_count++] = (Slice){number, start, end};
+        }
+    }
+    return 0;
+}
+
+/* --- threads ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    Work *work;
+    void (*step)(Work *, uint32_t);
+    uint32_t count;
+} Pass;
+
+static void *perform(void *argument)
+{
+    Pass *pass = argument;
+    Work *work = pass->work;
+    for (;;) {
+        uint32_t number = work->next++;
+        if (number >= pass->count || work->must_stop || work->is_out_of_memory)
+            break;
+        pass->step(work, number);
+    }
+    pthread_mutex_lock(&work->mutex);
+    work->alive--;
+    pthread_cond_signal(&work->ended);
+    pthread_mutex_unlock(&work->mutex);
+    return NULL;
+}
+
+/* Wait until the threads are done or a moment has passed; return whether they are done. */
+static int are_done(Work *work)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += POLL_MS * 1000000;
+    until.tv_sec += until.tv_nsec / NS_PER_S;
+    until.tv_nsec %= NS_PER_S;
+    pthread_mutex_lock(&work->mutex);
+    int error = 0;
+    while (work->alive && !error)
+        error = pthread_cond_timedwait(&work->ended, &work->mutex, &until);
+    int done = !work->alive;
+    pthread_mutex_unlock(&work->mutex);
+    return done;
+}
+
+/* Do all of a pass; return -1 with an exception set where the caller, or a signal, wants it to end. */
+static int run_pass(Pass pass, unsigned thread_count, PyObject *on_progress)
+{
+    Work *work = pass.work;
+    pthread_t threads[MOST_THREADS];
+    unsigned started = 0;
+    int is_wanted = 1;
+    sigset_t all, before;
+    work->next = 0;
+    work->alive = thread_count;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (started < thread_count && !pthread_create(&threads[started], NULL, perform, &pass))
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_mutex_lock(&work->mutex);
+    work->alive -= thread_count - started;
+    pthread_mutex_unlock(&work->mutex);
+    if (!started) {
+        PyErr_SetString(PyExc_RuntimeError, "no thread can be started");
+        return -1;
+    }
+    for (int done = 0; !done;) {
+        Py_BEGIN_ALLOW_THREADS
+        done = are_done(work);
+        Py_END_ALLOW_THREADS
+        if (is_wanted) {
+            PyObject *answer = PyErr_CheckSignals() ? NULL : PyObject_CallFunction(on_progress, "I", (unsigned)work->listed);
+            is_wanted = answer != NULL;
+            work->must_stop = !is_wanted;
+            Py_XDECREF(answer);
+        }
+    }
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    if (work->is_out_of_memory && is_wanted)
+        PyErr_NoMemory();
+    return is_wanted && !work->is_out_of_memory ? 0 : -1;
+}
+
+/* --- what is returned --------------------------------------------------------------------------------------------- */
+
+static int append_name(PyObject *list, const char *name, size_t length)
+{
+    PyObject *object = PyBytes_FromStringAndSize(name, (Py_ssize_t)length);
+    int failed = !object || PyList_Append(list, object);
+    Py_XDECREF(object);
+    return failed ? -1 : 0;
+}
+
+static PyObject *list_of(const Names *names)
+{
+    PyObject *list = PyList_New(0);
+    for (size_t at = 0; list && at < names->used;) {
+        size_t length = strlen(names->bytes + at);
+        if (append_name(list, names->bytes + at, length))
+            Py_CLEAR(list);
+        at += length + 1;
+    }
+    return list;
+}
+
+static PyObject *described(const Work *work, const Folder *folder)
+{
+    size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
+    PyObject *folders = list_of(&folder->folders), *others = list_of(&folder->others);
+    uint32_t proven = 0;
+    for (uint32_t i = 0; others && i < folder->entry_count; i++) {
+        const Path *path = &work->paths[folder->entries[i]];
+        if (work->proven[folder->entries[i]])
+            proven++;
+        else if (append_name(others, path->start + prefix, path->length - prefix))
+            Py_CLEAR(others);
+    }
+    PyObject *tuple = folders && others ? Py_BuildValue("KIOO", (unsigned long long)folder->dev, proven, folders, others) : NULL;
+    Py_XDECREF(folders);
+    Py_XDECREF(others);
+    return tuple;
+}
+
+static PyObject *result_of(const Work *work)
+{
+    PyObject *folders = PyDict_New();
+    for (uint32_t i = 0; folders && i < work->folder_count; i++) {
+        const Folder *folder = &work->folders[i];
+        if (!folder->is_listed)
+            continue;
+        PyObject *path = PyBytes_FromStringAndSize(folder->path.start, folder->path.length);
+        PyObject *value = path ? described(work, folder) : NULL;
+        if (!value || PyDict_SetItem(folders, path, value))
+            Py_CLEAR(folders);
+        Py_XDECREF(path);
+        Py_XDECREF(value);
+    }
+    PyObject *proven = folders ? PyBytes_FromStringAndSize((const char *)work->proven, work->entry_count) : NULL;
+    PyObject *result = proven ? PyTuple_Pack(2, folders, proven) : NULL;
+    Py_XDECREF(folders);
+    Py_XDECREF(proven);
+    return result;
+}
+
+/* --- the module --------------------------------------------------------------------------------------------------- */
+
+static PyObject *proven_by(Work *work, unsigned thread_count, PyObject *on_progress)
+{
+    work->paths = malloc((work->entry_count + 1) * sizeof(Path));
+    work->proven = calloc(work->entry_count + 1, 1);
+    if (!work->paths || !work->proven)
+        return PyErr_NoMemory();
+    if (read_paths(work)) {
+        PyErr_SetString(PyExc_ValueError, "an offset does not lead to an entry");
+        return NULL;
+    }
+    if (find_folders(work) || fill_table(work))
+        return PyErr_NoMemory();
+    if (run_pass((Pass){work, list_folder, work->folder_count}, thread_count, on_progress))
+        return NULL;
+    if (cut_slices(work))
+        return PyErr_NoMemory();
+    if (run_pass((Pass){work, ask_slice, work->slice_count}, thread_count, on_progress))
+        return NULL;
+    return result_of(work);
+}
+
+static void release(Work *work)
+{
+    for (uint32_t i = 0; i < work->folder_count; i++) {
+        free(work->folders[i].entries);
+        free(work->folders[i].folders.bytes);
+        free(work->folders[i].others.bytes);
+    }
+    free(work->folders);
+    free(work->paths);
+    free(work->table);
+    free(work->slices);
+    free(work->proven);
+    pthread_cond_destroy(&work->ended);
+    pthread_mutex_destroy(&work->mutex);
+}
+
+PyDoc_STRVAR(prove_doc,
+"prove(root_fd, index, offsets, mask, changed_at, timestamp_s, most_bytes, longest_path, endings, thread_count, on_progress)\n"
+"--\n\n"
+"Return a dict of folders, and a byte for each entry: 1 where its file is proven unchanged.\n");
+
+static PyObject *prove(PyObject *module, PyObject *arguments)
+{
+    Work work = {0};
+    Py_buffer index, offsets, mask, endings;
+    unsigned changed_at, thread_count;
+    unsigned long long most_bytes;
+    PyObject *on_progress, *result = NULL;
+    pthread_condattr_t clock;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "iy*y*y*IIKIy*IO", &work.root_fd, &index, &offsets, &mask, &changed_at,
+                          &work.timestamp_s, &most_bytes, &work.longest_path, &endings, &thread_count, &on_progress))
+        return NULL;
+    work.index = index.buf;
+    work.index_bytes = (size_t)index.len;
+    work.offsets = offsets.buf;
+    work.entry_count = (uint32_t)(offsets.len / 4);
+    work.mask = mask.buf;
+    work.changed_at = changed_at;
+    work.most_bytes = most_bytes < UINT32_MAX ? most_bytes : UINT32_MAX;
+    work.endings = endings.buf;
+    work.endings_bytes = (size_t)endings.len;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&work.mutex, NULL);
+    pthread_cond_init(&work.ended, &clock);
+    pthread_condattr_destroy(&clock);
+    if (mask.len != STAT_BYTES || changed_at > STAT_BYTES - 4 || offsets.len / 4 >= UINT32_MAX / 8 || !thread_count ||
+        thread_count > MOST_THREADS || (endings.len && work.endings[endings.len - 1]))
+        PyErr_SetString(PyExc_ValueError, "an argument is out of its bounds");
+    else
+        result = proven_by(&work, thread_count, on_progress);
+    release(&work);
+    PyBuffer_Release(&index);
+    PyBuffer_Release(&offsets);
+    PyBuffer_Release(&mask);
+    PyBuffer_Release(&endings);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"prove", prove, METH_VARARGS, prove_doc},
+    {"read_table", read_table, METH_O, read_table_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_native", "The loops that touch every entry of an index.", 0, methods, slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void)
+{
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,19 @@
+from collections.abc import Callable
+
+from typing_extensions import Buffer
+
+def read_table(index: Buffer, /) -> tuple[bytes, int] | None: ...
+def prove(
+    root_fd: int,
+    index: Buffer,
+    offsets: Buffer,
+    mask: Buffer,
+    changed_at: int,
+    timestamp_s: int,
+    most_bytes: int,
+    longest_path: int,
+    endings: Buffer,
+    thread_count: int,
+    on_progress: Callable[[int], object],
+    /,
+) -> tuple[dict[bytes, tuple[int, int, list[bytes], list[bytes]]], bytes]: ...
