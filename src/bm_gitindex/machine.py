@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from functools import cache
 
 _ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
@@ -19,4 +18,7 @@ def machine_id() -> str:
             continue
         if text:
             return text
+    # Imported here, since few systems need it.
+    import platform
+
     return f"host {platform.node()}"

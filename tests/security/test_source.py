@@ -237,10 +237,14 @@ FORBIDDEN_ATTRIBUTES |= {("os", "posix_spawn"), ("os", "startfile"), ("os", "env
 FORBIDDEN_ATTRIBUTES |= {("sys", "path"), ("importlib", "reload"), ("ctypes", "PyDLL")}
 YAML_LOADERS = {"load", "load_all", "full_load", "full_load_all", "unsafe_load", "unsafe_load_all"}
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
-ENVIRONMENT = {"cli/output.py": {"NO_COLOR", "TERM"}}
-"""Which files read which variables of the environment: how the output looks, and nothing else."""
-DYNAMIC_IMPORTS = {"__init__.py"}
-"""Where `import_module` is used: for the public names, from a constant table."""
+ENVIRONMENT = {
+    "cli/output.py": {"NO_COLOR", "TERM"},
+    "cli/__init__.py": {"COLUMNS"},
+    "native.py": {"BM_GITINDEX_PURE"},
+}
+"""Which files read which variables of the environment: how the output looks, and whether Python does all the work."""
+DYNAMIC_IMPORTS = {"__init__.py", "cli/__init__.py", "native.py"}
+"""Where `import_module` is used: for the public names and the commands, from constant tables, and a constant."""
 
 
 def dangers(source: str, file: str) -> Iterator[str]:

@@ -7,19 +7,39 @@ beyond that is imported by the command.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from bm_gitindex import __version__
-from bm_gitindex.cli import config, find, import_basic_memory, links, ls_files, show, status, sync, verify
 from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, plain, print_error
 from bm_gitindex.errors import BmGitIndexError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from types import ModuleType
 
-_COMMANDS = (status, sync, ls_files, show, find, links, verify, config, import_basic_memory)
+_COMMANDS = (
+    *("status", "sync", "ls-files", "show", "find", "links"),
+    *("verify", "config", "import-basic-memory"),
+)
+_VOLUMES = ("-v", "-vv", "--verbose", "-q", "--quiet")
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal: argparse makes one for each argument, and loads much to measure it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_terminal_columns() - 2)
+
+
+def _terminal_columns() -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns
+    except (OSError, ValueError):
+        return 80
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
         if "invalid choice: '" not in message:
             return ""
         typed = message.partition("invalid choice: '")[2].partition("'")[0]
-        close = get_close_matches(typed, [command.NAME for command in _COMMANDS], n=1)
+        close = get_close_matches(typed, _COMMANDS, n=1)
         return f"; do you mean {close[0]}?" if close else ""
 
 
@@ -44,8 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbosity = 0
     _open_missing_streams()
     try:
-        arguments = _parser().parse_args(argv)
+        argv = sys.argv[1:] if argv is None else argv
+        arguments = _parser(_needed(argv)).parse_args(argv)
         verbosity = arguments.verbose - arguments.quiet
+        gc.freeze()
+        gc.enable()
         code: int = arguments.run(arguments)
         sys.stdout.flush()
     except BmGitIndexError as error:
@@ -91,25 +114,44 @@ def _add_volume(parser: argparse.ArgumentParser) -> None:
         volume.add_argument(short, long, action="count", default=argparse.SUPPRESS, help=text)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _needed(argv: Sequence[str]) -> Sequence[str]:
+    """Return the commands that a parser has to know: the one that is named, or all where that is not certain.
+
+    Each costs a few milliseconds, and a look at an unchanged project takes not many more.
+    """
+    rest = list(argv)
+    while rest and (rest[0].startswith("-C") or rest[0] in _VOLUMES):
+        del rest[: 2 if rest[0] == "-C" else 1]
+    return rest[:1] if rest and rest[0] in _COMMANDS else _COMMANDS
+
+
+def command_module(name: str) -> ModuleType:
+    """Return the module of a command."""
+    return import_module(f"bm_gitindex.cli.{name.replace('-', '_')}")
+
+
+def _parser(commands: Iterable[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="bm-gitindex",
         description="See what changed in a folder of notes, and sync just that into an entity database.",
         epilog="examples:\n  bm-gitindex sync\n  bm-gitindex -C ~/notes status",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("-C", dest="directory", metavar="DIR", help="the project's root folder")
     parser.add_argument("--version", action="version", version=f"bm-gitindex {__version__}")
     parser.set_defaults(verbose=0, quiet=0)
     _add_volume(parser)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for command in _COMMANDS:
-        subparser = commands.add_parser(
+    # Without `prog`, the parser would load what it takes to format it.
+    subparsers = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True, prog=parser.prog
+    )
+    for command in map(command_module, commands):
+        subparser = subparsers.add_parser(
             command.NAME,
             help=command.SUMMARY,
             description=command.SUMMARY[0].upper() + command.SUMMARY[1:] + ".",
             epilog=f"example:\n  {command.EXAMPLE}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
         )
         command.add_arguments(subparser)
         _add_volume(subparser)

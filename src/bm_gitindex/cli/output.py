@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ EXIT_INTERRUPTED = 130
 
 _PROGRESS_AFTER_S = 0.5
 _PROGRESS_EVERY_S = 0.1
+_QUOTED = frozenset('"\\')
 _CODES = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "dim": "2", "bold": "1"}
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of control and format characters, line ends, and (surrogates) bytes that are not UTF-8."""
@@ -69,11 +69,16 @@ def _escaped(byte: int) -> bytes:
 def shown(path: bytes) -> str:
     """Return a path for people: what could command a terminal or turn text around is escaped; the root is a dot."""
     name = text(path)
+    if name.isascii() and name.isprintable() and not _QUOTED.intersection(name):
+        return name or "."
     escaped = "".join(map(_shown_character, name))
     return f'"{escaped}"' if escaped != name else name or "."
 
 
 def _shown_character(character: str) -> str:
+    # Imported here, since it is a table of a megabyte that few names need.
+    import unicodedata
+
     if character not in '"\\' and unicodedata.category(character) not in _UNSHOWN:
         return character
     return b"".join(map(_escaped, character.encode("utf-8", "surrogateescape"))).decode("ascii")
