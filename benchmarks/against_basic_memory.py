@@ -18,33 +18,26 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).parent))
-from vault import NOTES, PDFS, VaultMaker
+from measuring import write_byte_code
+from peers import BasicMemory, Ours, fresh_copy
+from vault import NOTES, PDFS, Shape, VaultMaker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-_PROJECT = "vault"
+    from measuring import Cost
+
 _SHOWN_DIFFERENCES = 5
-_CONFIG = {
-    "env": "dev",
-    "projects": {},
-    "auto_update": False,
-    "semantic_search_enabled": False,
-    "permalinks_include_project": False,
-}
 _OURS = (
     "SELECT file_path, title, type, permalink, external_id FROM entity",
     """SELECT file_path, category, content, observation.tags, context FROM observation
@@ -63,14 +56,6 @@ _THEIRS = (
 
 _Link: TypeAlias = tuple[str, str]
 """Type and target."""
-
-
-class Cost(NamedTuple):
-    """What a process took."""
-
-    wall_s: float
-    cpu_s: float
-    peak_bytes: int
 
 
 class Content(NamedTuple):
@@ -95,86 +80,6 @@ class Comparison:
         """Add a row, and examples of its differences."""
         self.rows.append((name, compared, len(differences)))
         self.examples += [f"{name}: {one}" for one in differences[:_SHOWN_DIFFERENCES]]
-
-
-def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Cost:
-    """Run a command to its end and return what it took. Raises CalledProcessError."""
-    with log.open("ab") as output:
-        started_s = time.perf_counter()
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-        _, status, used = os.wait4(process.pid, 0)
-        wall_s = time.perf_counter() - started_s
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, log.read_bytes()[-2000:])
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
-    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
-
-
-class Ours:
-    """bm-gitindex, run by this interpreter."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.vault = folder / "ours"
-        self.database = self.vault / ".basic-memory" / "entities.db"
-
-    def run(self, source: Path) -> Cost:
-        """Take a fresh copy of the vault in."""
-        _fresh_copy(source, self.vault)
-        return self.command("sync")
-
-    def command(self, *arguments: str) -> Cost:
-        """Run a command; what it prints goes to the log."""
-        command = [sys.executable, "-m", "bm_gitindex", "-C", str(self.vault), *arguments]
-        return measured(command, os.environ, self._folder / "ours.log")
-
-    def answer(self, *arguments: str) -> dict[str, object]:
-        """Run a command and return its JSON."""
-        command = [sys.executable, "-m", "bm_gitindex", "-C", str(self.vault), *arguments, "--json"]
-        result: dict[str, object] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-        return result
-
-
-class Theirs:
-    """basic-memory, in a home folder of its own."""
-
-    def __init__(self, folder: Path, command: str) -> None:
-        self._folder = folder
-        self._command = command
-        self._home = folder / "home"
-        self.vault = folder / "theirs"
-        self.database = self._home / "config" / "memory.db"
-        self._environment = {
-            **os.environ,
-            "HOME": str(self._home),
-            "BASIC_MEMORY_HOME": str(self._home / "main"),
-            "BASIC_MEMORY_CONFIG_DIR": str(self._home / "config"),
-        }
-
-    def run(self, source: Path) -> Cost:
-        """Take a fresh copy of the vault in; the project, and an empty database, are made before."""
-        _fresh_copy(source, self.vault)
-        shutil.rmtree(self._home, ignore_errors=True)
-        config = self._home / "config"
-        config.mkdir(parents=True)
-        (config / "config.json").write_text(json.dumps(_CONFIG))
-        self.command("project", "add", _PROJECT, str(self.vault))
-        return self.command("reindex", "--search", "--project", _PROJECT)
-
-    def command(self, *arguments: str) -> Cost:
-        """Run a command; what it prints goes to the log."""
-        return measured([self._command, *arguments], self._environment, self._folder / "theirs.log")
-
-    def version(self) -> str:
-        """Return what it calls itself."""
-        command = [self._command, "--version"]
-        return subprocess.run(command, check=True, capture_output=True, text=True, env=self._environment).stdout.strip()
-
-
-def _fresh_copy(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
 
 
 def content(database: Path, queries: tuple[str, str, str]) -> Content:
@@ -250,15 +155,18 @@ def report(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Yield the lines of the report as they are known."""
     source = folder / "vault"
     if not source.exists():
-        VaultMaker(arguments.notes, arguments.pdfs).write(source)
-    ours, theirs = Ours(folder), Theirs(folder, arguments.basic_memory)
-    ours.command("--version")  # writes the byte code
+        VaultMaker(Shape(arguments.notes, arguments.pdfs)).write(source)
+    ours, theirs = Ours(folder / "ours", folder / "ours.log"), BasicMemory(folder, arguments.basic_memory)
+    write_byte_code()
+    ours.run("--version")
     size_mb = _size_bytes(source) / 1e6
     yield f"{arguments.notes:,} notes and {arguments.pdfs} PDFs, {size_mb:.0f} MB; {os.cpu_count()} cores, "
     yield f"Python {platform.python_version()}; {theirs.version()}; load {os.getloadavg()[0]:.1f} at the start"
     costs: dict[str, list[Cost]] = {"bm-gitindex sync": [], "basic-memory reindex --search": []}
     for number in range(arguments.runs):
-        for name, one, most in zip(costs, (ours.run, theirs.run), (arguments.runs, arguments.their_runs), strict=True):
+        for name, one, most in zip(
+            costs, (_first_sync(ours), _first_reindex(theirs)), (arguments.runs, arguments.their_runs), strict=True
+        ):
             if number < most:
                 costs[name].append(one(source))
                 print(f"{name}: {costs[name][-1]}, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
@@ -269,6 +177,22 @@ def report(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     yield ""
     yield from _import_lines(ours, theirs)
     yield f"Load at the end: {os.getloadavg()[0]:.1f}."
+
+
+def _first_sync(ours: Ours) -> Callable[[Path], Cost]:
+    def run(source: Path) -> Cost:
+        fresh_copy(source, ours.vault)
+        return ours.run("sync")
+
+    return run
+
+
+def _first_reindex(theirs: BasicMemory) -> Callable[[Path], Cost]:
+    def run(source: Path) -> Cost:
+        theirs.start_afresh(source)
+        return theirs.run()
+
+    return run
 
 
 def _cost_table(costs: Mapping[str, Sequence[Cost]]) -> Iterator[str]:
@@ -294,14 +218,14 @@ def _parity_table(table: Comparison) -> Iterator[str]:
         yield from (f"- {one}" for one in table.examples)
 
 
-def _import_lines(ours: Ours, theirs: Theirs) -> Iterator[str]:
-    cost = ours.command("import-basic-memory", str(theirs.database), _PROJECT)
+def _import_lines(ours: Ours, theirs: BasicMemory) -> Iterator[str]:
+    cost = ours.run("import-basic-memory", str(theirs.database), theirs.PROJECT)
     mine, known = content(ours.database, _OURS).external_ids, content(theirs.database, _THEIRS).external_ids
     equal = sum(known.get(path) == external_id for path, external_id in mine.items())
     notes = sum(known.get(path) == external_id for path, external_id in mine.items() if path.endswith(".md"))
     yield f"`import-basic-memory` of that database: {cost.wall_s:.2f} s, {cost.peak_bytes / 1e6:.0f} MB; "
     yield f"{equal:,} of {len(mine):,} external ids are theirs now, {notes:,} of them notes'."
-    again = ours.answer("import-basic-memory", str(theirs.database), _PROJECT)
+    again = ours.answer("import-basic-memory", str(theirs.database), theirs.PROJECT)
     listed = {name: len(found) for name, found in again.items() if isinstance(found, list)}
     yield f"Once more: {again['adopted']} adopted, {again['unchanged']} unchanged, {listed}."
     yield f"`verify`: {ours.answer('verify')['mismatches']}."

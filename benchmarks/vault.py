@@ -1,19 +1,24 @@
 """A vault of notes and PDFs that depends on its numbers alone, so that anyone can make the same one.
 
-    python benchmarks/vault.py FOLDER [NOTES] [PDFS]
+    python benchmarks/vault.py FOLDER [NOTES] [PDFS] [--note-size SIZE] [--folders LAYOUT] [--pdf-bytes N] [--seed N]
 
 Writes 2,569 notes (some 15 MB) and 31 PDFs of 2.6 MB unless told otherwise, in folders two deep. The notes have what
 notes have: front matter (one in ten has none), headings, paragraphs, lists, tables, code, observations with tags, and
 links by title, by permalink, by path, with an alias, with a heading, and to nothing.
+
+SIZE is `usual` (8 kB on the average), `short` (0.6 kB: a header, a paragraph, an observation, a relation) or `tiny` (a
+title and a sentence). LAYOUT is `areas` (161 folders, two deep, whatever the number of notes), `flat` (one folder),
+`wide` (50 notes a folder) or `deep` (10 notes a folder, the folders a tree: 10 levels for 10,000 notes).
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import re
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +26,11 @@ if TYPE_CHECKING:
 NOTES = 2_569
 PDFS = 31
 PDF_BYTES = 2_600_000
+SEED = 19
 
-_SEED = 19
+NoteSize = Literal["tiny", "short", "usual"]
+Layout = Literal["areas", "flat", "wide", "deep"]
+
 _AREAS = 23
 _TOPICS = 7
 _CATEGORIES = ("fact", "decision", "idea", "method", "question", "tech note")
@@ -33,30 +41,70 @@ _SYLLABLES = re.findall(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a vault is like; equal shapes give equal vaults."""
+
+    notes: int = NOTES
+    pdfs: int = PDFS
+    note_size: NoteSize = "usual"
+    layout: Layout = "areas"
+    pdf_bytes: int = PDF_BYTES
+    seed: int = SEED
+
+    @property
+    def files(self) -> int:
+        """How many files it has."""
+        return self.notes + self.pdfs
+
+
 class VaultMaker:
     """Notes by their number, and the PDFs beside them."""
 
-    def __init__(self, notes: int = NOTES, pdfs: int = PDFS) -> None:
-        self._notes = notes
-        self._pdfs = pdfs
-        words = random.Random(_SEED)
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        words = random.Random(shape.seed)
         self._words = ["".join(words.choices(_SYLLABLES, k=words.randint(1, 4))) for _ in range(4_000)]
+        self._text = {"tiny": self._tiny_text, "short": self._short_text, "usual": self._usual_text}[shape.note_size]
 
     def write(self, folder: Path) -> None:
         """Write the vault into a folder that is not there yet, or empty."""
-        for number in range(self._notes):
-            _write(folder / self.path(number), self.text(number).encode())
-        for number in range(self._pdfs):
-            content = b"%PDF-1.4\n" + random.Random(number).randbytes(PDF_BYTES)
-            _write(folder / f"papers/paper-{number:02}.pdf", content)
+        made: set[Path] = set()
+        for number in range(self._shape.notes):
+            _write(folder / self.path(number), self.text(number).encode(), made)
+        for number in range(self._shape.pdfs):
+            content = b"%PDF-1.4\n" + random.Random(number).randbytes(self._shape.pdf_bytes)
+            _write(folder / f"papers/paper-{number:02}.pdf", content, made)
 
     def path(self, number: int) -> str:
         """Return where a note is."""
-        return f"area-{number % _AREAS:02}/topic-{number % _TOPICS}/{self._stem(number)}.md"
+        return f"{self._folder(number)}{self._stem(number)}.md"
 
     def text(self, number: int) -> str:
         """Return a whole note."""
-        chance = random.Random(_SEED * 1_000_003 + number)
+        return self._text(number, random.Random(self._shape.seed * 1_000_003 + number))
+
+    def _folder(self, number: int) -> str:
+        match self._shape.layout:
+            case "areas":
+                return f"area-{number % _AREAS:02}/topic-{number % _TOPICS}/"
+            case "flat":
+                return ""
+            case "wide":
+                return f"area-{number // 5_000:02}/topic-{number // 50:04}/"
+            case "deep":
+                return "".join(f"level-{digit}/" for digit in f"{number // 10:b}")
+
+    def _tiny_text(self, number: int, chance: random.Random) -> str:
+        return f"# {self._title(number)}\n\n{self._sentence(chance)}\n"
+
+    def _short_text(self, number: int, chance: random.Random) -> str:
+        relation = f"- {chance.choice(_RELATIONS[:3])} [[{self._target(chance)}]]"
+        observation = f"- [{chance.choice(_CATEGORIES)}] {self._sentence(chance)} #{chance.choice(self._words)}"
+        blocks = [f"# {self._title(number)}", self._paragraph(chance), observation, relation]
+        return self._front_matter(number, chance) + "\n\n".join(blocks) + "\n"
+
+    def _usual_text(self, number: int, chance: random.Random) -> str:
         blocks = [f"# {self._title(number)}"]
         makers: tuple[Callable[[random.Random], str], ...] = (
             *[self._paragraph] * 8,
@@ -130,7 +178,7 @@ class VaultMaker:
             yield f'- "{relation}" [[{target}]]{context}' if " " in relation else f"- {relation} [[{target}]]{context}"
 
     def _target(self, chance: random.Random) -> str:
-        number = chance.randrange(self._notes)
+        number = chance.randrange(self._shape.notes)
         ways = (
             self._title(number),
             self._title(number),
@@ -143,15 +191,27 @@ class VaultMaker:
         return chance.choice(ways)
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(path: Path, data: bytes, made: set[Path]) -> None:
+    if path.parent not in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.add(path.parent)
     path.write_bytes(data)
 
 
 def main() -> None:
     """Write the vault that the command line asks for."""
-    folder, *counts = sys.argv[1:]
-    VaultMaker(*map(int, counts)).write(Path(folder))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("notes", metavar="NOTES", type=int, nargs="?", default=NOTES)
+    parser.add_argument("pdfs", metavar="PDFS", type=int, nargs="?", default=PDFS)
+    parser.add_argument("--note-size", choices=get_args(NoteSize), default="usual")
+    parser.add_argument("--folders", dest="layout", choices=get_args(Layout), default="areas")
+    parser.add_argument("--pdf-bytes", type=int, default=PDF_BYTES)
+    parser.add_argument("--seed", type=int, default=SEED)
+    arguments = vars(parser.parse_args())
+    VaultMaker(Shape(**{name: value for name, value in arguments.items() if name != "folder"})).write(
+        arguments["folder"]
+    )
 
 
 if __name__ == "__main__":
