@@ -47,6 +47,14 @@ async def test_rules(store: EntityStore, database: Path, target: str, path: str 
     assert await meant(store, database, target, *others) == path
 
 
+async def test_a_link_that_another_run_has_decided_is_decided_again(database: Path) -> None:
+    async with open_store(database) as store:
+        assert await meant(store, database, "later") is None
+    async with open_store(database) as store:
+        await store.put([note("later.md")])
+        assert await store.resolve_links() == 1
+
+
 async def test_earlier_rule_goes_first(store: EntityStore, database: Path) -> None:
     by_alias = note("alias.md", permalink="THE_Thing")
     by_path = note("the-thing.md", title="P", permalink="p")

@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from bm_gitindex.entities.creation import create_schema
 from bm_gitindex.entities.migrations import SCRIPT_LOCATION, downgrade_to, upgrade_to, upgrade_to_head
 from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.store import open_store
@@ -58,19 +60,40 @@ def test_the_revisions_that_tie_knows_are_those_of_alembic() -> None:
     assert scripts.get_current_head() == SCHEMA_HEAD
 
 
-def test_alembic_finds_no_difference_between_migrations_and_tables(database: Path) -> None:
-    engine = create_engine(f"sqlite:///{database}")
+@pytest.fixture(params=["made at once", "migrated"])
+def newest(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A database with the present schema, by either way to it."""
+    database = tmp_path / "newest.db"
+    _migrate(database, create_schema if request.param == "made at once" else upgrade_to_head)
+    return database
+
+
+def test_alembic_finds_no_difference_between_schema_and_tables(newest: Path) -> None:
+    engine = create_engine(f"sqlite:///{newest}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 
-def test_sqlite_finds_none_either(database: Path, tmp_path: Path) -> None:
+def test_sqlite_finds_none_either(newest: Path, tmp_path: Path) -> None:
     """Unlike Alembic, this also compares checks, and the conditions of partial indexes."""
     engine = create_engine(f"sqlite:///{tmp_path / 'tables.db'}")
     metadata.create_all(engine)
     engine.dispose()
-    assert _definitions(database) == _definitions(tmp_path / "tables.db")
+    assert _definitions(newest) == _definitions(tmp_path / "tables.db")
+
+
+def test_alembic_cannot_tell_by_its_own_table_how_a_database_was_made(tmp_path: Path) -> None:
+    query = (
+        "SELECT sql, version_num FROM sqlite_master, alembic_version WHERE tbl_name = 'alembic_version' AND sql > ''"
+    )
+    found = []
+    for name, make in {"once.db": create_schema, "migrated.db": upgrade_to_head}.items():
+        _migrate(tmp_path / name, make)
+        ((sql, revision),) = rows(tmp_path / name, query)
+        found.append((" ".join(sql.split()), revision))
+    assert found[0] == found[1]
+    assert found[0][1] == SCHEMA_HEAD
 
 
 def test_upgrades_and_downgrades_keep_the_data(tmp_path: Path) -> None:
@@ -112,19 +135,31 @@ async def test_newer_schema_is_refused_and_left_alone(database: Path) -> None:
     assert list(contents(database.parent)) == ["entities.db"]
 
 
-async def test_failed_migration_leaves_no_table_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_connection: object) -> None:
-        upgrade(_connection)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("old", "step"),
+    [
+        (None, "bm_gitindex.entities.database.create_schema"),
+        ("0001", "bm_gitindex.entities.migrations.upgrade_to_head"),
+    ],
+)
+async def test_what_fails_to_make_the_schema_leaves_no_table_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str | None, step: str
+) -> None:
+    database = tmp_path / "entities.db"
+    if old is not None:
+        _migrate(database, lambda connection: upgrade_to(connection, old))
+    before = rows(database, "SELECT * FROM sqlite_master")
+    real = resolve_name(step)
+
+    def fail(connection: Connection) -> None:
+        real(connection)
         raise KeyboardInterrupt
 
-    from bm_gitindex.entities import migrations
-
-    upgrade = migrations.upgrade_to_head
-    monkeypatch.setattr(migrations, "upgrade_to_head", fail)
+    monkeypatch.setattr(step, fail)
     with pytest.raises(KeyboardInterrupt):
-        async with open_store(tmp_path / "entities.db"):
+        async with open_store(database):
             pass
-    assert rows(tmp_path / "entities.db", "SELECT * FROM sqlite_master") == []
+    assert rows(database, "SELECT * FROM sqlite_master") == before
 
 
 @pytest.mark.parametrize(
@@ -141,7 +176,10 @@ def test_import_costs_no_more_than_it_must(module: str, absent: str) -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_opening_a_database_at_head_does_not_import_alembic(database: Path) -> None:
+@pytest.mark.parametrize("is_new", [True, False])
+def test_neither_making_a_database_nor_opening_it_imports_alembic(database: Path, *, is_new: bool) -> None:
+    if is_new:
+        database.unlink()
     program = f"""
 import asyncio, pathlib, sys
 from bm_gitindex.entities.store import open_store

@@ -186,7 +186,7 @@ def test_null_stays_null(sort: type[TypeDecorator[Any]]) -> None:
 
 
 async def test_time_without_a_zone_is_refused(store: EntityStore, database: Path) -> None:
-    with pytest.raises(StatementError, match="without a zone"):
+    with pytest.raises(ValueError, match="without a zone"):
         await store.put([note("a.md", created=EPOCH.replace(tzinfo=None))])
     assert ids(database) == {}
 

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bm_gitindex.entities import claims, serverdatabase
+from bm_gitindex.entities.creation import create_schema
 from bm_gitindex.entities.migrations import downgrade_to, upgrade_to, upgrade_to_head
 from bm_gitindex.entities.postgresql import connect
 from bm_gitindex.entities.remote import ServerDatabase
@@ -75,13 +76,18 @@ def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return {name: database.rows(f"SELECT to_json(t)::text FROM {name} AS t ORDER BY 1") for (name,) in tables}
 
 
-def test_alembic_finds_no_difference_between_migrations_and_tables(database: Database) -> None:
-    assert run(database, lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
+@pytest.mark.parametrize("make", [create_schema, upgrade_to_head])
+def test_alembic_finds_no_difference_between_schema_and_tables(
+    blank: Database, make: Callable[[Connection], None]
+) -> None:
+    run(blank, make)
+    assert run(blank, lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)) == []
 
 
 def test_postgresql_finds_none_either(database: Database, blank: Database) -> None:
-    run(blank, metadata.create_all)
+    run(blank, upgrade_to_head)
     assert database.rows(DEFINITIONS) == blank.rows(DEFINITIONS)
+    assert database.rows("SELECT * FROM alembic_version") == blank.rows("SELECT * FROM alembic_version")
 
 
 def test_names_compare_by_their_bytes(database: Database) -> None:
@@ -146,19 +152,32 @@ def test_projects_that_open_a_new_database_at_once_do_not_collide(blank: Databas
     assert blank.rows("SELECT count(*), count(DISTINCT root) FROM project") == [(6, 6)]
 
 
-def test_a_failed_migration_leaves_no_table_behind(
+def test_tables_that_cannot_all_be_made_leave_none_behind(
     vault: Vault, blank: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(connection: Connection) -> None:
+        create_schema(connection)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serverdatabase, "create_schema", fail)
+    with pytest.raises(KeyboardInterrupt):
+        Vault(vault.root, database=blank).sync()
+    assert everything(blank) == {}
+
+
+def test_a_failed_migration_changes_no_table(vault: Vault, blank: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     from bm_gitindex.entities import migrations
 
     def fail(connection: Connection) -> None:
         upgrade_to_head(connection)
         raise KeyboardInterrupt
 
+    run(blank, lambda connection: upgrade_to(connection, SCHEMA_REVISIONS[0]))
+    before = blank.rows(DEFINITIONS)
     monkeypatch.setattr(migrations, "upgrade_to_head", fail)
     with pytest.raises(KeyboardInterrupt):
         Vault(vault.root, database=blank).sync()
-    assert everything(blank) == {}
+    assert blank.rows(DEFINITIONS) == before
 
 
 QUERIES = [

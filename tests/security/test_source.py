@@ -24,6 +24,7 @@ SQL_CALLS |= {"fetch", "fetchrow", "fetchval", "cursor"}  # asyncpg's
 CONSTANTS_ALLOWED = {
     ("entities/database.py", "begin"): "BEGIN or BEGIN IMMEDIATE, by the two callers of `_open`",
     ("entities/database.py", "pragma"): "by `_pragma`, the arguments of which are checked below",
+    ("entities/inserts.py", "statement"): "what SQLAlchemy makes of a table of the schema, by `_prepared`",
     ("entities/remote.py", "query"): "a constant of the module, by the two callers of `_asked_of_project`",
     **dict.fromkeys(
         [("oracle/servercopy.py", name) for name in ("creation", "selection", "insertion", "indexing")],

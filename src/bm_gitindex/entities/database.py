@@ -20,6 +20,7 @@ from sqlalchemy import URL, NullPool, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bm_gitindex.entities.creation import create_schema
 from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.entities.tie import LOCAL_PROJECT, SCHEMA_HEAD, check_revision
@@ -38,6 +39,7 @@ _BUSY_TIMEOUT_MS = 10_000
 _ROOM_BYTES = 64 * 1024
 """What SQLite needs to begin. With less it may be ended by SIGBUS, as it writes to `-shm` through a memory map."""
 _DRIVER = "sqlite+aiosqlite"
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 class Database:
@@ -180,11 +182,13 @@ def _migrate(connection: Connection, path: Path) -> None:
         revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if revision == SCHEMA_HEAD:
         return
-    if revision is not None:
-        check_revision(revision, path)
-    elif not metadata.tables.keys().isdisjoint(tables):
-        detail = ValueError("there are tables, but no revision of their schema")
-        raise damaged(path, detail) from detail
+    if revision is None:
+        if not metadata.tables.keys().isdisjoint(tables):
+            detail = ValueError("there are tables, but no revision of their schema")
+            raise damaged(path, detail) from detail
+        create_schema(connection)
+        return
+    check_revision(revision, path)
     # Alembic takes 0.6 s to import, and is needed once for each revision of the schema.
     from bm_gitindex.entities.migrations import upgrade_to_head
 
@@ -218,7 +222,8 @@ def _touch(path: Path) -> None:
 
 def json_text(value: object) -> str:
     """Return JSON that people can read; half a surrogate pair, which UTF-8 has not, becomes an escape of JSON's own."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    text = _JSON.encode(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from bm_gitindex.entities.rows import Names
 
+    Renaming = tuple[Names | None, Names | None]
+    """What an entity answered to, and answers to now; None stands for one that does not exist, before or after."""
+
 _NOTE_SUFFIX = ".md"
 _RESOLVE_CHUNK = 2_000
 
@@ -40,13 +43,16 @@ class Resolved:
     """Those of them that now lead to an entity."""
 
 
-def changed_keys(changes: Iterable[tuple[Names | None, Names | None]]) -> set[str]:
-    """Return the keys of the links whose meaning may change when entities are renamed from the one to the other.
-
-    None stands for an entity that does not exist, before or after.
-    """
+def changed_keys(changes: Iterable[Renaming]) -> set[str]:
+    """Return the keys of the links whose meaning may change when entities are renamed."""
     texts = (text for old, new in changes for _rule, text in _link_texts(old) ^ _link_texts(new))
     return {link_key(text) for text in texts}
+
+
+async def has_links(connection: AsyncConnection, project_id: int) -> bool:
+    """Return whether the project has any relation."""
+    query = select(relation.c.id).where(relation.c.project_id == project_id).limit(1)
+    return (await connection.execute(query)).first() is not None
 
 
 async def mark_pending(connection: AsyncConnection, project_id: int, keys: Iterable[str]) -> None:

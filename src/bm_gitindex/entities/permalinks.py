@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.rows import path_permalink
 from bm_gitindex.entities.schema import entity
-from bm_gitindex.notes.permalink import generate_permalink
-from bm_gitindex.notes.text import cut_to_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +41,7 @@ async def assign_permalinks(
     Executing the claims' rows in the same order, changed ones before new ones, never meets a permalink in use.
     """
     holders = _Holders(connection, project_id, next_numbers)
-    generated = {claim.path: _generated(claim.path) for claim in claims if claim.is_note and claim.held is None}
+    generated = {claim.path: path_permalink(claim.path) for claim in claims if claim.is_note and claim.held is None}
     stated = (claim.stated for claim in claims if claim.is_note and claim.stated is not None)
     await holders.look_up([*stated, *generated.values()])
 
@@ -107,7 +106,3 @@ class _Holders:
                     return permalink
             self._next_number[base] = start + window
             window = min(2 * window, QUERY_CHUNK)
-
-
-def _generated(path: bytes) -> str:
-    return cut_to_index(generate_permalink(path.decode("utf-8", "replace")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.entities.records import ProjectState
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+OBSERVATION_COLUMNS = ("entity_id", "position", "category", "content", "tags", "context")
+TAG_COLUMNS = ("entity_id", "tag", "project_id")
+RELATION_COLUMNS = (
+    *("project_id", "from_id", "position", "type", "target"),
+    *("target_name", "target_key", "target_alias", "pending", "context"),
+)
+"""In the order of the tables. A row of these has no id yet, and a relation leads nowhere."""
+
 UNCATEGORISED = "note"
 """The category of an observation that states none."""
 
@@ -28,6 +37,7 @@ _NOTE_CONTENT_TYPE = "text/markdown"
 _UNKNOWN_CONTENT_TYPE = "application/octet-stream"
 _FILE_TYPE = "file"
 _UNPARSED_NOTE_TYPE = "note"
+_REMEMBERED_PATHS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 _LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
@@ -99,9 +109,13 @@ def derived_title(file: FileRecord) -> str:
 
 def path_key(file: FileRecord) -> str | None:
     """Return the permalink that a note would have by its path alone; None for other files."""
-    if file.kind is not Kind.NOTE:
-        return None
-    return cut_to_index(generate_permalink(file.path.decode("utf-8", "replace")))
+    return path_permalink(file.path) if file.kind is Kind.NOTE else None
+
+
+@lru_cache(_REMEMBERED_PATHS)
+def path_permalink(path: bytes) -> str:
+    """Return the permalink that a note's path would give it; asked for more than once of each path of a batch."""
+    return cut_to_index(generate_permalink(path.decode("utf-8", "replace")))
 
 
 def content_type(file: FileRecord) -> str:
@@ -161,46 +175,29 @@ def refreshed_columns(stored: StoredEntity, file: FileRecord) -> Row:
     }
 
 
-def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[Row]:
-    """Yield a row for each observation of a note."""
+def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each observation of a note: its `OBSERVATION_COLUMNS`."""
     for position, observation in enumerate(note.observations):
-        yield {
-            "entity_id": entity_id,
-            "position": position,
-            "category": UNCATEGORISED if observation.category is None else observation.category,
-            "content": observation.content,
-            "tags": list(observation.tags),
-            "context": observation.context,
-        }
+        category = UNCATEGORISED if observation.category is None else observation.category
+        yield entity_id, position, category, observation.content, list(observation.tags), observation.context
 
 
-def tag_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
-    """Yield a row for each tag of a note and of its observations, once, that can be looked up.
+def tag_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each tag of a note and of its observations, once, that can be looked up: its `TAG_COLUMNS`.
 
     The empty one, of a lone `#`, is none, and no index takes in one of any length.
     """
     tags = {*note.tags, *(tag for observation in note.observations for tag in observation.tags)}
     for tag in sorted(filter(fits_index, tags - {""})):
-        yield {"project_id": project_id, "entity_id": entity_id, "tag": tag}
+        yield entity_id, tag, project_id
 
 
-def relation_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[Row]:
-    """Yield a row for each relation of a note; what it resolves to is not decided yet."""
+def relation_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for each relation of a note: its `RELATION_COLUMNS`. What it resolves to is not decided yet."""
     for position, relation in enumerate(note.relations):
-        target_name = link_target(relation.target)
-        yield {
-            "project_id": project_id,
-            "from_id": entity_id,
-            "position": position,
-            "type": relation.type,
-            "target": relation.target,
-            "target_name": target_name,
-            "target_key": link_key(target_name),
-            "target_alias": alias_key(target_name),
-            "to_id": None,
-            "pending": True,
-            "context": relation.context,
-        }
+        name = link_target(relation.target)
+        keys = link_key(name), alias_key(name)
+        yield project_id, entity_id, position, relation.type, relation.target, name, *keys, True, relation.context
 
 
 def _entity_type(upsert: Upsert) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import NullPool, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bm_gitindex.entities.claims import Claim, settle, write_settled
+from bm_gitindex.entities.creation import create_schema
 from bm_gitindex.entities.database import Database, json_text
 from bm_gitindex.entities.postgresql import REVISION, VERSION_TABLE, check_tables, connect, driver, errors_translated
 from bm_gitindex.entities.tie import SCHEMA_HEAD
@@ -87,7 +88,11 @@ def _migrate(connection: Connection, server: Server) -> None:
     revisions: list[object] = []
     if VERSION_TABLE in tables:
         revisions = list(connection.execute(text(REVISION)).scalars())
-    if check_tables(server, tables, revisions) == SCHEMA_HEAD:
+    revision = check_tables(server, tables, revisions)
+    if revision == SCHEMA_HEAD:
+        return
+    if revision is None:
+        create_schema(connection)
         return
     # Alembic takes 0.6 s to import, and is needed once for each revision of the schema.
     from bm_gitindex.entities.migrations import upgrade_to_head

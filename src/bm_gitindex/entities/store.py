@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, update
 from bm_gitindex.entities.adopting import Adopting
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
 from bm_gitindex.entities.failures import delete_failures, read_failures, write_failures
-from bm_gitindex.entities.links import resolve_some
+from bm_gitindex.entities.links import changed_keys, has_links, mark_pending, resolve_some
 from bm_gitindex.entities.location import located
 from bm_gitindex.entities.moves import move_entities, refresh_entities, remove_entities
 from bm_gitindex.entities.pathtext import path_to_text
@@ -87,6 +87,8 @@ class EntityStore:
         self._project_id = project_id
         self._next_numbers: dict[str, int] = {}
         """Where the search for a free permalink goes on, as long as none is given up."""
+        self._may_have_decided: bool | None = None
+        """Whether there may be links that are not pending, which new names can change; None as long as nobody asked."""
 
     async def state(self) -> ProjectState:
         """Return the project row; before the first sync an open tie, without a trailer."""
@@ -204,13 +206,18 @@ class EntityStore:
         async with self._database.transaction() as connection:
             stored = await self._stored_at(connection, [change.file.path for change in changes])
             self._require(stored, [file.path for file in touched])
-            await write_upserts(connection, self._project_id, upserts, stored, self._next_numbers)
+            if self._may_have_decided is None:
+                self._may_have_decided = await has_links(connection, self._project_id)
+            renamings = await write_upserts(connection, self._project_id, upserts, stored, self._next_numbers)
+            if self._may_have_decided:
+                await mark_pending(connection, self._project_id, changed_keys(renamings))
             await refresh_entities(connection, [(stored[file.path], file) for file in touched])
         return len(changes)
 
     async def resolve_links(self) -> int:
         """Decide all pending links, some in each transaction; return how many of them lead to an entity now."""
         found = 0
+        self._may_have_decided = True
         while True:
             async with self._database.transaction() as connection:
                 resolved = await resolve_some(connection, self._project_id)

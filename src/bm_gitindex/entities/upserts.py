@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sqlalchemy import bindparam, delete, insert, update
+from sqlalchemy import bindparam, delete, update
 
-from bm_gitindex.entities.chunks import INSERT_CHUNK, QUERY_CHUNK, chunks
-from bm_gitindex.entities.links import changed_keys, mark_pending
+from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.inserts import insert_entities, insert_rows
 from bm_gitindex.entities.permalinks import Claim, assign_permalinks
 from bm_gitindex.entities.rows import (
+    OBSERVATION_COLUMNS,
+    RELATION_COLUMNS,
+    TAG_COLUMNS,
     Names,
     Row,
     StoredEntity,
@@ -23,12 +27,15 @@ from bm_gitindex.entities.rows import (
 from bm_gitindex.entities.schema import entity, entity_tag, observation, relation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from bm_gitindex.entities.links import Renaming
     from bm_gitindex.entities.records import Upsert
+
+_GIVEN_APART = ("project_id", "external_id")
+"""Columns that an entity gets when it is new, whatever its file says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class _Change:
         return self.upsert.file.path
 
     @property
-    def renaming(self) -> tuple[Names | None, Names]:
+    def renaming(self) -> Renaming:
         """What the entity answered to, and what it will answer to."""
         new = Names(self.path, self.columns["title"], self.columns["permalink"])
         return (self.stored.names if self.stored else None), new
@@ -57,10 +64,10 @@ async def write_upserts(
     upserts: Sequence[Upsert],
     stored_by_path: Mapping[bytes, StoredEntity],
     next_numbers: dict[str, int],
-) -> None:
-    """Store each upsert, over the row that its path has, or as a new one. No two may have the same path.
+) -> Iterator[Renaming]:
+    """Store each upsert, over the row that its path has, or as a new one; return what is called otherwise now.
 
-    `next_numbers` is for `assign_permalinks`, and kept from one call to the next.
+    No two upserts may have the same path. `next_numbers` is for `assign_permalinks`, and kept from call to call.
     """
     claims = [_claim(upsert, stored_by_path.get(upsert.file.path)) for upsert in upserts]
     permalinks = await assign_permalinks(connection, project_id, claims, next_numbers)
@@ -74,7 +81,7 @@ async def write_upserts(
     id_by_path = await _update_entities(connection, changes)
     id_by_path |= await _insert_entities(connection, project_id, changes)
     await _insert_content(connection, project_id, changes, id_by_path)
-    await mark_pending(connection, project_id, changed_keys(change.renaming for change in changes))
+    return (change.renaming for change in changes)
 
 
 def _claim(upsert: Upsert, stored: StoredEntity | None) -> Claim:
@@ -103,16 +110,14 @@ async def _insert_entities(
     connection: AsyncConnection, project_id: int, changes: Sequence[_Change]
 ) -> dict[bytes, int]:
     """Write the rows that are new; return their ids."""
-    rows = [
-        {"project_id": project_id, "external_id": str(uuid4()), **change.columns}
-        for change in changes
-        if not change.stored
-    ]
-    id_by_path: dict[bytes, int] = {}
-    for chunk in chunks(rows, INSERT_CHUNK):
-        inserted = await connection.execute(insert(entity).returning(entity.c.file_path, entity.c.id), chunk)
-        id_by_path.update((path, entity_id) for path, entity_id in inserted)
-    return id_by_path
+    new = [change for change in changes if not change.stored]
+    if not new:
+        return {}
+    columns = [column.name for column in entity.c if column.name in _GIVEN_APART or column.name in new[0].columns]
+    values = itemgetter(*columns)
+    rows = [values({"project_id": project_id, "external_id": str(uuid4()), **change.columns}) for change in new]
+    ids = await insert_entities(connection, project_id, columns, rows)
+    return dict(zip((change.path for change in new), ids, strict=True))
 
 
 async def _insert_content(
@@ -125,11 +130,6 @@ async def _insert_content(
     observations = (row for entity_id, note in notes for row in observation_rows(entity_id, note))
     relations = (row for entity_id, note in notes for row in relation_rows(project_id, entity_id, note))
     tags = (row for entity_id, note in notes for row in tag_rows(project_id, entity_id, note))
-    await _insert_all(connection, observation, observations)
-    await _insert_all(connection, relation, relations)
-    await _insert_all(connection, entity_tag, tags)
-
-
-async def _insert_all(connection: AsyncConnection, table: Table, rows: Iterable[Row]) -> None:
-    for chunk in chunks(rows, INSERT_CHUNK):
-        await connection.execute(insert(table), chunk)
+    await insert_rows(connection, observation, OBSERVATION_COLUMNS, observations)
+    await insert_rows(connection, relation, RELATION_COLUMNS, relations)
+    await insert_rows(connection, entity_tag, TAG_COLUMNS, tags)
