@@ -38,16 +38,16 @@ def note(vault: Vault, number: int) -> Upsert:
     """Return a note: each hundredth is a log without links, each thousandth has a tag, and each a minute of its own."""
     upsert = vault.upsert(number)
     assert upsert.note is not None
-    parsed = replace(
-        upsert.note,
+    rows = upsert.note._replace(
         type="note" if number % 100 else "log",
-        tags=() if number % 1_000 else ("rare",),
+        tags=[] if number % 1_000 else ["rare"],
+        lookup_tags=[] if number % 1_000 else ["rare"],
         metadata={"status": "done" if number % 7 else "open"},
         modified=_START + timedelta(minutes=number),
-        relations=upsert.note.relations if number % 100 else (),
-        warnings=() if number % 1_000 != 7 else ("created ignored: not an ISO 8601 date",),
+        relations=upsert.note.relations if number % 100 else [],
+        warnings=[] if number % 1_000 != 7 else ["created ignored: not an ISO 8601 date"],
     )
-    return replace(upsert, note=parsed)
+    return replace(upsert, note=rows)
 
 
 async def fill(database: Path, vault: Vault) -> None:

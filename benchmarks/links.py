@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.chunks import chunks
 from bm_gitindex.entities.records import Delete, FileRecord, Move, Upsert
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.entities.store import EntityStore, open_store
 from bm_gitindex.notes.model import ParsedNote, Relation
 from bm_gitindex.rules import Kind
@@ -49,7 +50,7 @@ class Vault:
         """Return what a sync stores of a note."""
         relations = tuple(Relation("links_to", self._target(), None) for _ in range(self._links))
         note = ParsedNote(None, "note", None, (), None, None, {}, (), relations, ())
-        return Upsert(self._record(number, self.path(number)), note)
+        return Upsert(self._record(number, self.path(number)), note_rows(note))
 
     def move(self, number: int, path: bytes) -> Move:
         """Return the move of a note to another path."""

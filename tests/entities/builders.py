@@ -10,6 +10,7 @@ from hashlib import sha1
 from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.entities.records import FileFailure, FileRecord, Move, ProjectState, SyncRun, Upsert
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.notes.model import Observation, ParsedNote, Relation
 from bm_gitindex.rules import Kind
 from support.postgresql import Served
@@ -55,7 +56,7 @@ def parsed(**fields: Any) -> ParsedNote:
 
 
 def note(path: str, **fields: Any) -> Upsert:
-    return Upsert(file_record(path), parsed(**fields))
+    return Upsert(file_record(path), note_rows(parsed(**fields)))
 
 
 def attachment(path: str, **fields: Any) -> Upsert:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bm_gitindex.entities.records import Delete, Move, Upsert
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.entities.store import EntityStore, open_store
 from bm_gitindex.rules import Kind
 from entities.builders import fact, file_record, ids, links, parsed, permalinks, rows
@@ -123,11 +124,11 @@ async def _build(database: AnyDatabase, files: dict[str, Upsert], permalink_by_p
 
 def _upsert(path: str, note: Any) -> Upsert:
     is_note = path.endswith(".md")
-    return Upsert(file_record(path, kind=Kind.NOTE if is_note else Kind.FILE), note if is_note else None)
+    return Upsert(file_record(path, kind=Kind.NOTE if is_note else Kind.FILE), note_rows(note) if is_note else None)
 
 
 def _called(upsert: Upsert, permalink: str | None) -> Upsert:
-    return upsert if upsert.note is None else replace(upsert, note=replace(upsert.note, permalink=permalink))
+    return upsert if upsert.note is None else replace(upsert, note=upsert.note._replace(permalink=permalink))
 
 
 def _content(database: AnyDatabase) -> dict[str, list[tuple[Any, ...]]]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import StatementError
 
 from bm_gitindex.entities.reader import open_reader
 from bm_gitindex.entities.records import Delete, FileRecord, KnownFile, Refresh, Upsert
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.entities.schema import HexId, KindText, Nanoseconds, PathText, UtcTime
 from bm_gitindex.entities.store import REMEMBERED_RUNS, EntityStore, open_store
 from bm_gitindex.errors import EntityMissingError
@@ -134,12 +135,12 @@ async def test_ids_are_never_given_twice(store: EntityStore, database: Path) -> 
 
 async def test_created_is_birth_then_mtime_and_then_kept(store: EntityStore, database: Path) -> None:
     day_ns = 86_400 * 10**9
-    born = Upsert(file_record("born.md", birth_ns=day_ns), parsed())
+    born = Upsert(file_record("born.md", birth_ns=day_ns), note_rows(parsed()))
     await store.put([born, note("unborn.md")])
     assert (await stored(database, "born.md")).created_at == EPOCH + timedelta(days=1)
     assert (await stored(database, "unborn.md")).created_at == MTIME
 
-    again = Upsert(file_record("born.md", birth_ns=2 * day_ns, mtime_ns=3 * day_ns), parsed())
+    again = Upsert(file_record("born.md", birth_ns=2 * day_ns, mtime_ns=3 * day_ns), note_rows(parsed()))
     await store.put([again])
     entity = await stored(database, "born.md")
     assert (entity.created_at, entity.updated_at) == (EPOCH + timedelta(days=1), EPOCH + timedelta(days=3))
@@ -194,7 +195,9 @@ async def test_time_without_a_zone_is_refused(store: EntityStore, database: Path
 async def test_paths_that_are_not_utf8_and_long_titles_are_stored(store: EntityStore, database: Path) -> None:
     latin = FileRecord(b"caf\xe9.md", Kind.NOTE, bytes(20), 1, MTIME_NS, None)
     long_title = "t" * 100_000
-    await store.put([Upsert(latin, parsed()), note("long.md", title=long_title), note("l.md", links=(long_title,))])
+    await store.put(
+        [Upsert(latin, note_rows(parsed())), note("long.md", title=long_title), note("l.md", links=(long_title,))]
+    )
     assert await store.resolve_links() == 1
     async with open_reader(database) as entities:
         found = await entities.get_by_path(b"caf\xe9.md")

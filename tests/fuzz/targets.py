@@ -20,7 +20,7 @@ import pygit2
 
 from bm_gitindex.config import options_from_toml
 from bm_gitindex.entities.pathtext import path_to_text, text_to_path
-from bm_gitindex.entities.rows import observation_rows, relation_rows
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.errors import BmGitIndexError, IndexDamagedError, IndexUnsupportedError
 from bm_gitindex.ignore import IgnoreRules
 from bm_gitindex.index import codec
@@ -165,10 +165,10 @@ def note_parser(data: bytes) -> None:
     """Parse a note: never an error, in bounded time, to what can be stored, and is not much more than what went in."""
     started_s = time.thread_time()
     note = parse_note(data, _BOUNDS)
-    rows = [*observation_rows(1, note), *relation_rows(1, 1, note)]
+    rows = note_rows(note)
     spent_s = time.thread_time() - started_s
     check(spent_s <= SECONDS_PER_PAGE * (1 + len(data) // _PAGE_BYTES), f"{spent_s:.1f} s for {len(data)} bytes")
-    stored = [*_strings(note), *_strings(rows)]
+    stored = [*_strings(note), *_strings([rows.observations, rows.relations])]
     for text in stored:
         check("\0" not in text, "NUL in a text")
         text.encode()  # half of a surrogate pair has no UTF-8

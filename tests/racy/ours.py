@@ -11,16 +11,19 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bm_gitindex.entities.records import KnownFile, ProjectState
+from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.index.compare import Baseline, Evidence, LockClock
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.entry import ID_LENGTH, Index, stat_only_id
 from bm_gitindex.index.stat import Trust, stat_data, stored_time
 from bm_gitindex.indexfile import IndexSnapshot, snapshot_of
+from bm_gitindex.notes.model import ParsedNote
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Kind, Skipped, SkipReason
 from bm_gitindex.survey import Counters, Survey, Surveyor
 from bm_gitindex.syncing.findings import Findings
 from bm_gitindex.syncing.intake import Intake
+from bm_gitindex.syncing.parsing import Parsed, Parser
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
 from bm_gitindex.worktree.proof import PythonProver
 from bm_gitindex.worktree.reading import ReadError, Reading, is_same_version
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 PARSED_BY = "this parser"
 _CACHED = 1 << 16
+_NOTHING = Parsed(note_rows(ParsedNote(None, "note", None, (), None, None, {}, (), (), ())), b"")
 
 
 class Outcome(NamedTuple):
@@ -149,9 +153,21 @@ class Rules:
         """Yield what was taken in, or the path of what could not be."""
         for task in plan.tasks:
             try:
-                yield self._intake._take(task)[0]
+                read, _size_bytes = self._intake._take(task)
             except ReadError:
                 yield task.path
+            else:
+                yield self._intake._parsed(read)
+
+
+class NoParser(Parser):
+    """Makes nothing of any note."""
+
+    def put(self, data: bytes) -> None:
+        pass
+
+    def get(self) -> Parsed:
+        return _NOTHING
 
 
 class GivenIntake(Intake):
@@ -160,7 +176,7 @@ class GivenIntake(Intake):
     def __init__(self, options: Options) -> None:
         run: Any = SimpleNamespace(tree=None, stop=None, options=options)
         classifier: Any = None
-        super().__init__(run, classifier, Counters())
+        super().__init__(run, classifier, Counters(), NoParser(options.bounds))
         self.looks: Mapping[bytes, Sync] = {}
 
     def _read(self, path: bytes, kind: Kind) -> Reading:
@@ -176,9 +192,6 @@ class GivenIntake(Intake):
         if not is_same_version(before, after) or size != before.st_size:
             raise ReadError(Skipped(path, SkipReason.UNSTABLE))
         return Reading(before, content_id(size, variant), b"", size)
-
-    def _parse(self, data: bytes) -> Any:
-        return None
 
 
 def _snapshot(disk: Disk) -> IndexSnapshot:

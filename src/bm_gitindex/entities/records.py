@@ -6,13 +6,13 @@ Paths are relative to the project's root, in bytes, separated by `/`. Blob ids a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from bm_gitindex.notes.model import JsonValue, ParsedNote
+    from bm_gitindex.notes.model import JsonValue
     from bm_gitindex.rules import Kind
 
 
@@ -33,12 +33,31 @@ class FileRecord:
     """None where the file system keeps no birth time."""
 
 
+class NoteRows(NamedTuple):
+    """What a note puts into the database, as far as its content alone decides it; `rows.note_rows` makes it."""
+
+    title: str | None
+    type: str
+    permalink: str | None
+    created: datetime | None
+    modified: datetime | None
+    tags: Sequence[str]
+    metadata: Mapping[str, JsonValue]
+    warnings: Sequence[str]
+    observations: Sequence[Sequence[Any]]
+    """The rows without the entity's id, which comes first."""
+    relations: Sequence[Sequence[Any]]
+    """The rows without the ids of project and entity, which come first."""
+    lookup_tags: Sequence[str]
+    """The tags by which the note can be looked up, each once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upsert:
     """A file whose content is new to the database, at a path that may have a row already."""
 
     file: FileRecord
-    note: ParsedNote | None
+    note: NoteRows | None
     """None for files that are not parsed: everything but notes, and notes beyond their bounds."""
     warnings: tuple[str, ...] = ()
     """Problems found outside the parser, such as a note too large to be parsed."""
@@ -50,7 +69,7 @@ class Upsert:
     @property
     def all_warnings(self) -> tuple[str, ...]:
         """Problems of content, the parser's included."""
-        return self.warnings + (self.note.warnings if self.note else ())
+        return (*(self.note.warnings if self.note else ()), *self.warnings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,15 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bm_gitindex.entities.records import ProjectState
+from bm_gitindex.entities.records import NoteRows, ProjectState
 from bm_gitindex.notes.links import alias_key, link_key, link_target
 from bm_gitindex.notes.permalink import generate_permalink, title_from_path
 from bm_gitindex.notes.text import cut_to_index, fits_index
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bm_gitindex.entities.records import FileRecord, Upsert
-    from bm_gitindex.notes.model import ParsedNote
+    from bm_gitindex.notes.model import Observation, ParsedNote, Relation
 
 Row = dict[str, Any]
 
@@ -28,7 +26,7 @@ RELATION_COLUMNS = (
     *("project_id", "from_id", "position", "type", "target"),
     *("target_name", "target_key", "target_alias", "pending", "context"),
 )
-"""In the order of the tables. A row of these has no id yet, and a relation leads nowhere."""
+"""In the order of the tables: what a new row has, which gets its id from the database, and leads nowhere yet."""
 
 UNCATEGORISED = "note"
 """The category of an observation that states none."""
@@ -146,9 +144,9 @@ def entity_columns(upsert: Upsert, permalink: str | None, stored: StoredEntity |
         "created_at": created,
         "updated_at": modified or moment(file.mtime_ns),
         "updated_at_from_note": modified is not None,
-        "tags": list(note.tags) if note else [],
-        "metadata": dict(note.metadata) if note else {},
-        "warnings": [*(note.warnings if note else ()), *upsert.warnings],
+        "tags": note.tags if note else [],
+        "metadata": note.metadata if note else {},
+        "warnings": upsert.all_warnings,
         "parsed_by": upsert.parsed_by,
         "sketch": upsert.sketch,
         "path_key": path_key(file),
@@ -175,29 +173,38 @@ def refreshed_columns(stored: StoredEntity, file: FileRecord) -> Row:
     }
 
 
-def observation_rows(entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each observation of a note: its `OBSERVATION_COLUMNS`."""
-    for position, observation in enumerate(note.observations):
-        category = UNCATEGORISED if observation.category is None else observation.category
-        yield entity_id, position, category, observation.content, list(observation.tags), observation.context
+def note_rows(note: ParsedNote) -> NoteRows:
+    """Return what a note puts into the database. All of it is JSON, but for the two times."""
+    return NoteRows(
+        title=note.title,
+        type=note.type,
+        permalink=note.permalink,
+        created=note.created,
+        modified=note.modified,
+        tags=list(note.tags),
+        metadata=dict(note.metadata),
+        warnings=list(note.warnings),
+        observations=[_observation_row(position, stated) for position, stated in enumerate(note.observations)],
+        relations=[_relation_row(position, stated) for position, stated in enumerate(note.relations)],
+        lookup_tags=_lookup_tags(note),
+    )
 
 
-def tag_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each tag of a note and of its observations, once, that can be looked up: its `TAG_COLUMNS`.
-
-    The empty one, of a lone `#`, is none, and no index takes in one of any length.
-    """
-    tags = {*note.tags, *(tag for observation in note.observations for tag in observation.tags)}
-    for tag in sorted(filter(fits_index, tags - {""})):
-        yield entity_id, tag, project_id
+def _observation_row(position: int, stated: Observation) -> list[Any]:
+    category = UNCATEGORISED if stated.category is None else stated.category
+    return [position, category, stated.content, list(stated.tags), stated.context]
 
 
-def relation_rows(project_id: int, entity_id: int, note: ParsedNote) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for each relation of a note: its `RELATION_COLUMNS`. What it resolves to is not decided yet."""
-    for position, relation in enumerate(note.relations):
-        name = link_target(relation.target)
-        keys = link_key(name), alias_key(name)
-        yield project_id, entity_id, position, relation.type, relation.target, name, *keys, True, relation.context
+def _relation_row(position: int, stated: Relation) -> list[Any]:
+    """Return the row of a relation; what it resolves to is not decided yet."""
+    name = link_target(stated.target)
+    return [position, stated.type, stated.target, name, link_key(name), alias_key(name), True, stated.context]
+
+
+def _lookup_tags(note: ParsedNote) -> list[str]:
+    """Return the tags of a note and of its observations: the empty one, of a lone `#`, is none, nor is one too long."""
+    tags = {*note.tags, *(tag for stated in note.observations for tag in stated.tags)}
+    return sorted(filter(fits_index, tags - {""}))
 
 
 def _entity_type(upsert: Upsert) -> str:

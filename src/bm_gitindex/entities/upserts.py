@@ -20,9 +20,6 @@ from bm_gitindex.entities.rows import (
     Row,
     StoredEntity,
     entity_columns,
-    observation_rows,
-    relation_rows,
-    tag_rows,
 )
 from bm_gitindex.entities.schema import entity, entity_tag, observation, relation
 
@@ -127,9 +124,9 @@ async def _insert_content(
     id_by_path: Mapping[bytes, int],
 ) -> None:
     notes = [(id_by_path[change.path], change.upsert.note) for change in changes if change.upsert.note]
-    observations = (row for entity_id, note in notes for row in observation_rows(entity_id, note))
-    relations = (row for entity_id, note in notes for row in relation_rows(project_id, entity_id, note))
-    tags = (row for entity_id, note in notes for row in tag_rows(project_id, entity_id, note))
+    observations = ((entity_id, *row) for entity_id, note in notes for row in note.observations)
+    relations = ((project_id, entity_id, *row) for entity_id, note in notes for row in note.relations)
+    tags = ((entity_id, tag, project_id) for entity_id, note in notes for tag in note.lookup_tags)
     await insert_rows(connection, observation, OBSERVATION_COLUMNS, observations)
     await insert_rows(connection, relation, RELATION_COLUMNS, relations)
     await insert_rows(connection, entity_tag, TAG_COLUMNS, tags)

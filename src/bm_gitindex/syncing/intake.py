@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.entities.records import FileRecord, Refresh, Upsert
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.notes.shape import parsed_by
-from bm_gitindex.notes.sketch import sketch
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_note
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from bm_gitindex.notes.model import ParsedNote
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Counters
     from bm_gitindex.syncing.findings import Run
+    from bm_gitindex.syncing.parsing import Parser
     from bm_gitindex.syncing.plan import Task
 
 BATCH_FILES = 500
@@ -54,16 +54,25 @@ class Batch:
     failed: list[Failed]
 
 
-class Intake:
-    """Reads files, one at a time, and parses those whose content is new."""
+class _Read(NamedTuple):
+    """A file that was read, before its note is parsed."""
 
-    def __init__(self, run: Run, classifier: Classifier, counters: Counters) -> None:
+    taken: Taken
+    note: FileRecord | None
+    """Of a note that the parser has."""
+
+
+class Intake:
+    """Reads files, one at a time, and has those parsed whose content is new."""
+
+    def __init__(self, run: Run, classifier: Classifier, counters: Counters, parser: Parser) -> None:
         self._tree = run.tree
         self._stop = run.stop
         self._classifier = classifier
         self._bounds = run.options.bounds
         self._parsed_by = parsed_by(run.options)
         self._counters = counters
+        self._parser = parser
         self._ahead: dict[bytes, Reading] = {}
         self._ahead_bytes = 0
         self.files_parsed = 0
@@ -90,38 +99,70 @@ class Intake:
         self._ahead_bytes -= len(reading.data or b"") if reading else 0
 
     def batches(self, tasks: Sequence[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
-        """Yield the tasks' files in bounded batches; `on_file` is told how many were done so far."""
-        batch, batch_bytes = Batch([], []), 0
+        """Yield the tasks' files in bounded batches; `on_file` is told how many were done so far.
+
+        Where workers parse, the next batch is read before one is yielded: it is parsed while that one is stored.
+        """
+        self._parser.expect(sum(_is_note(task) for task in tasks))
+        waiting: deque[tuple[list[_Read], list[Failed]]] = deque()
+        for read in self._read_batches(tasks, on_file):
+            self._parser.flush()
+            waiting.append(read)
+            if len(waiting) > self._parser.works_ahead:
+                yield self._batch(*waiting.popleft())
+        while waiting and not self._stop.is_set():
+            yield self._batch(*waiting.popleft())
+
+    def _batch(self, files: Iterable[_Read], failed: list[Failed]) -> Batch:
+        return Batch([self._parsed(file) for file in files], failed)
+
+    def _read_batches(
+        self, tasks: Sequence[Task], on_file: Callable[[int], None]
+    ) -> Iterator[tuple[list[_Read], list[Failed]]]:
+        files: list[_Read] = []
+        failed: list[Failed] = []
+        batch_bytes = 0
         for number, task in enumerate(tasks, 1):
             if self._stop.is_set():
                 return
             try:
-                taken, size_bytes = self._take(task)
+                read, size_bytes = self._take(task)
             except ReadError as error:
-                batch.failed.append(self._failed(error.skipped))
+                failed.append(self._failed(error.skipped))
             else:
-                batch.taken.append(taken)
+                files.append(read)
                 batch_bytes += size_bytes
             on_file(number)
-            if len(batch.taken) >= BATCH_FILES or batch_bytes >= BATCH_BYTES:
-                yield batch
-                batch, batch_bytes = Batch([], []), 0
-        if batch.taken or batch.failed:
-            yield batch
+            if len(files) >= BATCH_FILES or batch_bytes >= BATCH_BYTES:
+                yield files, failed
+                files, failed, batch_bytes = [], [], 0
+        if files or failed:
+            yield files, failed
 
-    def _take(self, task: Task) -> tuple[Taken, int]:
+    def _take(self, task: Task) -> tuple[_Read, int]:
+        """Return a file, read, and how many bytes of it are to be parsed."""
         reading = self._ahead.get(task.path) or self._read(task.path, task.kind)
         self.forget(task.path)
         record = file_record(task.path, task.kind, reading.stat, reading.blob_id)
         known = task.known
-        parsed_bytes = 0
         change: Upsert | Refresh | None = None
         if known is None or task.must_parse or (known.blob_id, known.is_note) != (reading.blob_id, _is_note(task)):
-            change = self._upsert(record, reading)
-            parsed_bytes = len(reading.data or b"")
+            if _is_note(task) and reading.data is not None:
+                self._parser.put(reading.data)
+                return _Read(Taken(task, reading.stat, reading.blob_id, None), record), len(reading.data)
+            change = self._unparsed(record)
         elif known.mtime != stored_time(record.mtime_ns):
             change = Refresh(record)
-        return Taken(task, reading.stat, reading.blob_id, change), parsed_bytes
+        return _Read(Taken(task, reading.stat, reading.blob_id, change), None), 0
+
+    def _parsed(self, read: _Read) -> Taken:
+        taken, note = read
+        if note is None:
+            return taken
+        self.files_parsed += 1
+        rows, sketch = self._parser.get()
+        upsert = Upsert(note, rows, parsed_by=self._parsed_by, sketch=sketch)
+        return Taken(taken.task, taken.stat, taken.blob_id, upsert)
 
     def _failed(self, skipped: Skipped) -> Failed:
         try:
@@ -138,21 +179,13 @@ class Intake:
         self._counters.bytes_read += reading.bytes_read
         return reading
 
-    def _upsert(self, record: FileRecord, reading: Reading) -> Upsert:
+    def _unparsed(self, record: FileRecord) -> Upsert:
+        """Return what is stored of a file that is no note, or one that is too large."""
         if record.kind is not Kind.NOTE:
             return Upsert(record, None)
-        if reading.data is None:
-            limit = self._bounds.note_max_bytes
-            warning = f"larger than note_max_bytes ({limit}): hashed, but not parsed"
-            return Upsert(record, None, (warning,), self._parsed_by)
-        return Upsert(record, self._parse(reading.data), parsed_by=self._parsed_by, sketch=sketch(reading.data))
-
-    def _parse(self, data: bytes) -> ParsedNote:
-        # Imported here: YAML and Markdown cost 50 ms that a run without a changed note does not pay.
-        from bm_gitindex.notes.parser import parse_note
-
-        self.files_parsed += 1
-        return parse_note(data, self._bounds)
+        limit = self._bounds.note_max_bytes
+        warning = f"larger than note_max_bytes ({limit}): hashed, but not parsed"
+        return Upsert(record, None, (warning,), self._parsed_by)
 
 
 def file_record(path: bytes, kind: Kind, st: os.stat_result, blob_id: bytes) -> FileRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.progress import Progress
 from bm_gitindex.renames import RenameFinder
 from bm_gitindex.rules import Kind
-from bm_gitindex.syncing.cancellation import ended, in_thread
+from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.syncing.failures import FailureLog
 from bm_gitindex.syncing.identity import Identities
 from bm_gitindex.syncing.intake import Batch, Intake, file_record
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from bm_gitindex.rules import Skipped
     from bm_gitindex.syncing.findings import Findings, Run
     from bm_gitindex.syncing.intake import Taken
+    from bm_gitindex.syncing.parsing import Parser
     from bm_gitindex.syncing.plan import Plan, Task
     from bm_gitindex.syncing.report import SyncReport
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 class Storing:
     """One run's way from findings to a closed tie and a new index."""
 
-    def __init__(self, run: Run, findings: Findings, store: EntityStore, report: SyncReport) -> None:
+    def __init__(self, run: Run, findings: Findings, store: EntityStore, report: SyncReport, parser: Parser) -> None:
         evidence = findings.evidence
         self._run = run
         self._findings = findings
@@ -50,7 +50,7 @@ class Storing:
         self._store = store
         self._report = report
         self._started_at = datetime.now(UTC)
-        self._intake = Intake(run, findings.classifier, findings.survey.counters)
+        self._intake = Intake(run, findings.classifier, findings.survey.counters, parser)
         self._draft = Draft(evidence.index, findings.baseline, run.lock.clock, evidence.trust)
         self._failures = FailureLog(self._started_at, run.tree)
         self._rows: dict[bytes, KnownFile] = {}
@@ -239,15 +239,14 @@ class Storing:
         return len(gone) - found_elsewhere
 
     async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
-        """Yield batches, each read in a thread while the one before is stored."""
+        """Yield batches, each read in a thread.
+
+        One is not read while another is stored: of two threads that run Python, each keeps the other from it, and after
+        every system call of a file that costs more than both have to do.
+        """
         batches = self._intake.batches(tasks, lambda files: self._tell("reading", files))
-        reading = asyncio.ensure_future(in_thread(lambda: next(batches, None)))
-        try:
-            while (batch := await reading) is not None:
-                reading = asyncio.ensure_future(in_thread(lambda: next(batches, None)))
-                yield batch
-        finally:
-            await ended(reading)
+        while (batch := await in_thread(lambda: next(batches, None))) is not None:
+            yield batch
 
     async def _store_batch(self, batch: Batch, renamed: frozenset[bytes]) -> None:
         released = batch.taken if self._identities is None else await self._identities.release(batch.taken)
