@@ -124,7 +124,9 @@ async def _build(database: AnyDatabase, files: dict[str, Upsert], permalink_by_p
 
 def _upsert(path: str, note: Any) -> Upsert:
     is_note = path.endswith(".md")
-    return Upsert(file_record(path, kind=Kind.NOTE if is_note else Kind.FILE), note_rows(note) if is_note and note else None)
+    return Upsert(
+        file_record(path, kind=Kind.NOTE if is_note else Kind.FILE), note_rows(note) if is_note and note else None
+    )
 
 
 def _called(upsert: Upsert, permalink: str | None) -> Upsert:

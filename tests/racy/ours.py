@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bm_gitindex.entities.records import KnownFile, ProjectState
+from bm_gitindex.entities.records import KnownFile, Parsed, ProjectState
 from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.index.compare import Baseline, Evidence, LockClock
 from bm_gitindex.index.draft import Draft
@@ -23,7 +23,7 @@ from bm_gitindex.rules import Kind, Skipped, SkipReason
 from bm_gitindex.survey import Counters, Survey, Surveyor
 from bm_gitindex.syncing.findings import Findings
 from bm_gitindex.syncing.intake import Intake
-from bm_gitindex.syncing.parsing import Parsed, Parser
+from bm_gitindex.syncing.parsing import Parser
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
 from bm_gitindex.worktree.proof import PythonProver
 from bm_gitindex.worktree.reading import ReadError, Reading, is_same_version

@@ -52,6 +52,13 @@ class NoteRows(NamedTuple):
     """The tags by which the note can be looked up, each once."""
 
 
+class Parsed(NamedTuple):
+    """What is stored of a note."""
+
+    rows: NoteRows
+    sketch: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Upsert:
     """A file whose content is new to the database, at a path that may have a row already."""

@@ -7,9 +7,8 @@ import struct
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from bm_gitindex.entities.records import NoteRows
+from bm_gitindex.entities.records import NoteRows, Parsed
 from bm_gitindex.notes import shape
-from bm_gitindex.syncing.parsing import Parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

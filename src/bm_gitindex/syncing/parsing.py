@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from bm_gitindex.entities.records import Parsed
 from bm_gitindex.notes.sketch import sketch
 
 if TYPE_CHECKING:
-    from bm_gitindex.entities.records import NoteRows
     from bm_gitindex.options import NoteBounds
     from bm_gitindex.syncing.workers import Worker
 
@@ -25,13 +25,6 @@ MOST_WORKERS = 4
 """More would wait for this process, which reads and stores what they parse."""
 _GROUP_NOTES = 64
 _GROUP_BYTES = 256 * 1024
-
-
-class Parsed(NamedTuple):
-    """What is stored of a note."""
-
-    rows: NoteRows
-    sketch: bytes
 
 
 @dataclass(slots=True)

@@ -15,7 +15,6 @@ import select
 import subprocess
 import sys
 from collections import deque
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bm_gitindex.syncing.frames import frame, identity, notes_frame, read_frame, read_parsed
@@ -23,8 +22,8 @@ from bm_gitindex.syncing.frames import frame, identity, notes_frame, read_frame,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bm_gitindex.entities.records import Parsed
     from bm_gitindex.options import NoteBounds
-    from bm_gitindex.syncing.parsing import Parsed
 
 MODULE = "bm_gitindex.syncing.parsing_worker"
 PATIENCE_S = 60
@@ -69,7 +68,7 @@ class Worker:
         self._process = process
         self._questions = process.stdin.fileno()
         self._answers = process.stdout.fileno()
-        self._unsent: bytes = frame(asdict(bounds))
+        self._unsent: bytes = frame(bounds._asdict())
         self._unanswered: deque[int] = deque()
         self._is_known = False
         for fd in (self._questions, self._answers):
