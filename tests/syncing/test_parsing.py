@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex import Project, SyncRequest
+from bm_gitindex.entities.records import Parsed
 from bm_gitindex.options import NoteBounds
 from bm_gitindex.syncing import parsing, workers
-from bm_gitindex.syncing.parsing import Parsed, Parser, cpu_count, parse
+from bm_gitindex.syncing.parsing import Parser, cpu_count, parse
 from parity.grammar import note
 from support.child import environment
 from support.vault import Vault
