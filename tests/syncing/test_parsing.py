@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex import Project, SyncRequest
-from bm_gitindex.entities.records import Parsed
 from bm_gitindex.options import NoteBounds
 from bm_gitindex.syncing import parsing, workers
 from bm_gitindex.syncing.parsing import Parser, cpu_count, parse
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bm_gitindex import Progress
+    from bm_gitindex.entities.records import Parsed
 
 BOUNDS = NoteBounds()
 AWKWARD = [
