@@ -36,7 +36,6 @@ _NS_PER_S = 1_000_000_000
 _MODE_BITS = 0o170100
 _ENTRY_MODES = {0o100000: 0o100644, 0o100100: 0o100755}
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-_FULL_TRUST = Trust()
 _NEGATED = bytes([1, 0, *range(2, 256)])
 
 
@@ -151,12 +150,10 @@ class PythonProver:
     def __init__(self, tree: Tree, evidence: Evidence, classifier: Classifier) -> None:
         self._tree = tree
         self._index = evidence.index
-        self._trust = evidence.trust
-        self._timestamp_s = evidence.baseline.timestamp_s
-        self._changed_field = evidence.changed_at // 4
-        self._most_bytes = min(classifier.large_file_bytes, _LOW_32)
         self._longest_path = classifier.longest_path
         self._proven = bytearray(len(evidence.index))
+        self.is_unchanged = _comparison(evidence, classifier)
+        """Whether an entry of a listing is what the entry at some place of the index says."""
 
     def prove(self, on_progress: Callable[[int], object]) -> Proof:
         """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far."""
@@ -184,7 +181,7 @@ class PythonProver:
                 if name[0] not in STRANGE_BEGINNINGS and name.endswith(ORDINARY_ENDINGS):
                     path = prefix + name.encode(_ENCODING, _ERRORS)
                     place = find(path)
-                    if place is not None and len(path) <= longest_path and is_unchanged(place, entry):
+                    if place is not None and is_unchanged(place, entry) and len(path) <= longest_path:
                         places.append(place)
                         continue
                 entries.append(entry)
@@ -192,34 +189,42 @@ class PythonProver:
             self._proven[place] = 1
         return FolderProof(dev, len(places), entries)
 
-    def is_unchanged(self, place: int, entry: os.DirEntry[str]) -> bool:
-        """Return whether an entry of a listing is what an entry of the index says."""
-        offset = self._index.offsets[place]
-        recorded = STAT_FIELDS.unpack_from(self._index.data, offset)
-        if recorded[self._changed_field] >= self._timestamp_s:
-            return False
-        if self._index.data[offset + 60] & (FLAG_EXTENDED >> 8):
+
+def _comparison(evidence: Evidence, classifier: Classifier) -> Callable[[int, os.DirEntry[str]], bool]:
+    """Return `PythonProver.is_unchanged`: a closure, since it is called for every file."""
+    index, trust = evidence.index, evidence.trust
+    data, offsets, has_extended = index.data, index.offsets, index.version != 2
+    timestamp_s, changed_field = evidence.baseline.timestamp_s, evidence.changed_at // 4
+    most_bytes = min(classifier.large_file_bytes, _LOW_32)
+    has_placeholders, is_fully_trusted = placeholders.HAS_PLACEHOLDERS, trust == Trust()
+    unpack_stat = STAT_FIELDS.unpack_from
+
+    def is_unchanged(place: int, entry: os.DirEntry[str]) -> bool:
+        offset = offsets[place]
+        recorded = unpack_stat(data, offset)
+        if recorded[changed_field] >= timestamp_s or (has_extended and data[offset + 60] & (FLAG_EXTENDED >> 8)):
             return False
         try:
             st = entry.stat(follow_symlinks=False)
         except OSError:
             return False
-        if not 0 < st.st_size <= self._most_bytes or (
-            placeholders.HAS_PLACEHOLDERS and placeholders.is_placeholder(st)
-        ):
+        size = st.st_size
+        if not 0 < size <= most_bytes or (has_placeholders and placeholders.is_placeholder(st)):
             return False
-        if self._trust != _FULL_TRUST:
-            is_equal = not stat_changes(StatData(*recorded), stat_data(st), self._trust)
+        if not is_fully_trusted:
+            is_equal = not stat_changes(StatData(*recorded), stat_data(st), trust)
             return is_equal and is_regular(st.st_mode)
         # As `stat_changes` has it, for the many.
-        ctime_s, ctime_ns, mtime_s, mtime_ns, _, ino, mode, _, _, size = recorded
-        return (
-            st.st_size == size
+        ctime_s, ctime_ns, mtime_s, mtime_ns, _, ino, mode, _, _, recorded_size = recorded
+        return bool(
+            size == recorded_size
             and st.st_mtime_ns == mtime_s * _NS_PER_S + mtime_ns
             and st.st_ctime_ns == ctime_s * _NS_PER_S + ctime_ns
             and st.st_ino & _LOW_32 == ino
-            and _ENTRY_MODES.get(st.st_mode & _MODE_BITS) == int(mode)
+            and _ENTRY_MODES.get(st.st_mode & _MODE_BITS) == mode
         )
+
+    return is_unchanged
 
 
 def _mask(trust: Trust) -> bytes:
