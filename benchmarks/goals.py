@@ -33,6 +33,7 @@ class Row(NamedTuple):
     peer: str
     ratio: str
     cpu_ratio: str
+    instructions_ratio: str
     goal: str
     met: str
 
@@ -57,7 +58,7 @@ class Ratio:
         ours, peer = found.get(self.ours), found.get(self.peer)
         if not ours or not peer:
             missing = self.ours if not ours else self.peer
-            return Row(title, _words(ours, self.figure), _words(peer, self.figure), "", "", goal, f"no {missing}")
+            return Row(title, _words(ours, self.figure), _words(peer, self.figure), "", "", "", goal, f"no {missing}")
         ratio = ours.spread(self.figure).median / peer.spread(self.figure).median
         cpu_ratio = ours.spread("cpu_s").median / max(peer.spread("cpu_s").median, 1e-6)
         return Row(
@@ -66,6 +67,7 @@ class Ratio:
             f"{_words(peer, self.figure)} {self.peer if self.peer != OURS else 'our status'}",
             ratio_words(ratio),
             ratio_words(cpu_ratio) if self.figure == "wall_s" else "",
+            ratio_words(ours.instructions / peer.instructions) if ours.instructions and peer.instructions else "",
             goal,
             _met(is_met=ratio <= self.limit),
         )
@@ -87,9 +89,9 @@ class Ceiling:
         goal = f"≤ {bytes_words(self.limit_bytes)}"
         ours = found.get(self.ours)
         if not ours:
-            return Row(self.title + note, "", "", "", "", goal, f"no {self.ours}")
+            return Row(self.title + note, "", "", "", "", "", goal, f"no {self.ours}")
         is_met = ours.spread("peak_bytes").median <= self.limit_bytes
-        return Row(self.title + note, _words(ours, "peak_bytes"), "", "", "", goal, _met(is_met=is_met))
+        return Row(self.title + note, _words(ours, "peak_bytes"), "", "", "", "", goal, _met(is_met=is_met))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,12 @@ class Growth:
         wanted = [size for size in known if size[1] in self.sizes]
         pair = wanted if len(wanted) == 2 else known[-2:]
         if len(pair) < 2:
-            return Row(self.title, "", "", "", "", goal, "no two sizes")
+            return Row(self.title, "", "", "", "", "", goal, "no two sizes")
         small, large = (measurement.of(self.workload, *size)[self.ours] for size in pair)
         grown = large.spread("peak_bytes").median - small.spread("peak_bytes").median
         each = grown / (large.files - small.files)
         title = f"{self.title}, {small.files:,} to {large.files:,} files"
-        return Row(title, f"{each:.0f} B a file", "", "", "", goal, _met(is_met=each <= self.limit_bytes))
+        return Row(title, f"{each:.0f} B a file", "", "", "", "", goal, _met(is_met=each <= self.limit_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Cores:
         ours = found.get(self.ours)
         busy = f"{ours.spread('cpu_s').median / ours.spread('wall_s').median:.2f} cores busy" if ours else ""
         return Row(
-            self.title + note, busy, "", "", "", f"all of {cores} cores", "see the profile" if ours else "no run"
+            self.title + note, busy, "", "", "", "", f"all of {cores} cores", "see the profile" if ours else "no run"
         )
 
 

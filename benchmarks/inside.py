@@ -73,7 +73,7 @@ def index_write(vault: str, target: str, repetitions: str) -> None:
 
     from bm_gitindex.statefolder import write_file
 
-    encoded = _one_change(vault)
+    encoded = one_change(vault)
     _print_medians(lambda: write_file(Path(target), encoded()), repetitions)
 
 
@@ -84,11 +84,11 @@ def index_write_unsafe(vault: str, target: str, repetitions: str) -> None:
         with open(target, "wb") as file:
             file.write(encoded())
 
-    encoded = _one_change(vault)
+    encoded = one_change(vault)
     _print_medians(write, repetitions)
 
 
-def _one_change(vault: str) -> Callable[[], bytes]:
+def one_change(vault: str) -> Callable[[], bytes]:
     """Return what encodes a project's index with the entry in the middle changed."""
     from bm_gitindex import Project
     from bm_gitindex.index.codec import encode_entry, update

@@ -58,13 +58,16 @@ _COLOURS = {
     OURS_PURE: "#6aa3d8",
     GIT: "#c2410c",
     GIT_ADD: "#c2410c",
-    GIT_REFRESH: "#c2410c",
+    GIT_REFRESH: "#8f2f08",
     GIT_UNTRACKED: "#e58a5c",
     BASIC_MEMORY: "#6b7280",
 }
 _OTHER_COLOUR = "#8a8f98"
 _LABEL_GAP = 0.062
 """How far the names of two lines are apart at least, as a part of the height."""
+_OVER_SIZE_COLUMNS = (0.8, 3.3, 2.0)
+_CHANGES_COLUMNS = (2.7, 3.2, 0.4)
+"""Inches to the left of what is drawn, of what is drawn, and to the right of it."""
 _CHANGES = ("status-1-change", "status-100-changes", "sync-1-change", "sync-100-changes")
 _FIGURES: tuple[tuple[Figure, str, Callable[[float], str]], ...] = (
     ("wall_s", "time", seconds_words),
@@ -96,11 +99,10 @@ def _save(canvas: Canvas, path: Path) -> None:
 
 def _over_size(measurement: Measurement, workload: str, title: str, shown: int) -> Canvas:
     """Return time, and memory, over the number of files."""
-    canvas = Canvas(figsize=(5.6 * shown, 3.9))
+    canvas, panels = _panels(shown, _OVER_SIZE_COLUMNS, 3.9)
     lines = _lines(measurement, workload)
-    for position, (figure, name, words) in enumerate(_FIGURES[:shown]):
-        axes = canvas.add_subplot(1, shown, position + 1)
-        _log_axes(axes, words)
+    for axes, (figure, name, words) in zip(panels, _FIGURES, strict=False):
+        _log_axes(axes, words, sorted({one.files for series in lines.values() for one in series}))
         axes.set_title(f"{title}: {name}", loc="left")
         for who, series in lines.items():
             medians = [one.spread(figure) for one in series]
@@ -119,9 +121,22 @@ def _over_size(measurement: Measurement, workload: str, title: str, shown: int) 
                 markersize=3.5 if is_ours else 2.5,
                 zorder=3 if is_ours else 2,
             )
-        _name_lines(axes, {who: (series[-1].files, series[-1].spread(figure).median) for who, series in lines.items()})
-    canvas.subplots_adjust(left=0.09 / math.sqrt(shown), right=1 - 0.3 / shown, top=0.9, bottom=0.13, wspace=0.78)
+        _name_lines(axes, {who: _right_end(axes, series[-1], figure) for who, series in lines.items()})
     return canvas
+
+
+def _panels(count: int, columns: tuple[float, float, float], height: float) -> tuple[Canvas, list[Axes]]:
+    """Return a canvas, and the places to draw on from left to right."""
+    width = sum(columns)
+    canvas = Canvas(figsize=(width * count, height))
+    whole, bottom, top = width * count, 0.55 / height, 1 - 0.4 / height
+    left = [(width * number + columns[0]) / whole for number in range(count)]
+    return canvas, [canvas.add_axes((start, bottom, columns[1] / whole, top - bottom)) for start in left]
+
+
+def _right_end(axes: Axes, last: Series, figure: Figure) -> float:
+    """Return where a line would meet the right edge: one that ends before is taken to grow with the files."""
+    return last.spread(figure).median * max(1.0, float(axes.dataLim.x1) / last.files)
 
 
 def _lines(measurement: Measurement, workload: str) -> dict[str, list[Series]]:
@@ -133,12 +148,12 @@ def _lines(measurement: Measurement, workload: str) -> dict[str, list[Series]]:
     return found
 
 
-def _log_axes(axes: Axes, words: Callable[[float], str]) -> None:
+def _log_axes(axes: Axes, words: Callable[[float], str], sizes: Sequence[int]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.set_xticks(list(sizes), [f"{size / 1000:g}k" for size in sizes])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(words(value))))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if words is seconds_words else (1.0, 2.0, 5.0)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
         axis.set_minor_formatter(NullFormatter())
@@ -154,10 +169,10 @@ def _short(words: str) -> str:
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
 
 
-def _name_lines(axes: Axes, ends: dict[str, tuple[float, float]]) -> None:
+def _name_lines(axes: Axes, ends: dict[str, float]) -> None:
     """Write each line's name to the right of its end, moved where two would overlap."""
     low, high = (math.log10(value) for value in axes.get_ylim())
-    wanted = sorted((((math.log10(y) - low) / (high - low), who) for who, (_, y) in ends.items()))
+    wanted = sorted((((math.log10(y) - low) / (high - low), who) for who, y in ends.items()))
     for height, (_, who) in zip(_apart([height for height, _ in wanted]), wanted, strict=True):
         colour = _COLOURS.get(who, _OTHER_COLOUR)
         weight = "bold" if colour == _OURS_COLOUR else "normal"
@@ -183,39 +198,34 @@ def _changes(measurement: Measurement) -> Canvas:
     vaults = sorted({(one.files, one.vault) for one in measurement.series if one.workload in _CHANGES})
     usual = [one for one in vaults if one[1] == USUAL]
     shown = [*usual, *[one for one in vaults if one[1] != USUAL and one[0] <= 100_000][-1:]] or vaults[-1:]
-    canvas = Canvas(figsize=(5.6 * len(shown), 4.2))
-    for position, (files, vault) in enumerate(shown):
-        axes = canvas.add_subplot(1, len(shown), position + 1)
+    canvas, panels = _panels(len(shown), _CHANGES_COLUMNS, 4.6)
+    for axes, (files, vault) in zip(panels, shown, strict=True):
         axes.set_title(f"{files:,} files", loc="left")
         rows = [
             (workload, series) for workload in _CHANGES for series in measurement.of(workload, vault, files).values()
         ]
         _draw_rows(axes, rows)
-    canvas.subplots_adjust(left=0.42 / len(shown), right=0.97, top=0.92, bottom=0.1, wspace=0.78)
     return canvas
 
 
 def _draw_rows(axes: Axes, rows: Sequence[tuple[str, Series]]) -> None:
-    labels = []
-    for place, (workload, series) in enumerate(rows):
-        median, least, most = series.spread("wall_s")
+    labels: dict[float, str] = {}
+    height = 0.0
+    before = rows[0][0]
+    for workload, series in rows:
+        height -= 1.0 if workload == before else 1.5
+        before = workload
         colour = _COLOURS.get(series.who, _OTHER_COLOUR)
-        axes.plot([least, most], [-place, -place], color=colour, linewidth=1.2)
-        axes.plot([median], [-place], marker="o", markersize=5, color=colour)
-        axes.annotate(
-            seconds_words(median),
-            (median, -place),
-            (0, 6),
-            textcoords="offset points",
-            ha="center",
-            color=colour,
-            fontsize=7,
-        )
+        median, least, most = series.spread("wall_s")
+        axes.plot([least, most], [height, height], color=colour, linewidth=1.2)
+        axes.plot([median], [height], marker="o", markersize=5, color=colour)
+        words, place = seconds_words(median), (median, height)
+        axes.annotate(words, place, (0, 6), textcoords="offset points", ha="center", color=colour, fontsize=7)
         changes = workload.split("-")[1]
-        labels.append(f"{series.who}, {changes} {'change' if changes == '1' else 'changes'}")
+        labels[height] = f"{series.who}, {changes} {'change' if changes == '1' else 'changes'}"
     axes.set_xscale("log")
     axes.margins(x=0.15, y=0.06)
-    axes.set_yticks([-place for place in range(len(rows))], labels)
+    axes.set_yticks(list(labels), list(labels.values()))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(seconds_words(value))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="y", length=0)

@@ -71,8 +71,8 @@ def _conditions(measurement: Measurement) -> Iterator[str]:
 
 
 def _goals(measurement: Measurement) -> Iterator[str]:
-    yield "| workload | ours | peer | ratio | of CPU times | goal | met |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| workload | ours | peer | ratio | of CPU times | of instructions | goal | met |"
+    yield "|---|---|---|---|---|---|---|---|"
     for goal in GOALS:
         yield f"| {' | '.join(goal.row(measurement))} |"
 

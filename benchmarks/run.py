@@ -30,10 +30,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 sys.path.insert(0, str(Path(__file__).parent))
-from machine import Others, facts
 from measuring import Cost, instructions, smallest_peak_bytes, write_byte_code
 from report import write_report
 from results import USUAL, Measurement, Series, merged, read, to_json
+from surroundings import Others, facts
 from vault import NOTES, PDFS, Layout, NoteSize, Shape
 from workloads import WORKLOADS, Contender, Limits, Place, Workload
 
@@ -126,6 +126,8 @@ def _left_out(arguments: argparse.Namespace) -> Iterator[str]:
         yield "basic-memory: no --basic-memory PATH was given"
     if not shutil.which("rsync"):
         yield "rsync: not installed"
+    if not importlib.util.find_spec("bm_gitindex._native"):
+        yield "the compiled part of bm-gitindex: not built, so that all figures are pure Python's"
     for package in ("pygit2", "dulwich"):
         if not importlib.util.find_spec(package):
             yield f"{package}: not installed"

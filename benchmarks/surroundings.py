@@ -6,6 +6,7 @@ Linux and macOS; what a system does not say is left out.
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -33,6 +34,7 @@ def facts(folder: Path) -> dict[str, str]:
         "git": _first_line_of("git", "--version").removeprefix("git version "),
         "rsync": _first_line_of("rsync", "--version"),
         "bm-gitindex": _version_of("bm-gitindex"),
+        "compiled part": "built" if importlib.util.find_spec("bm_gitindex._native") else "not built",
         "dulwich": _version_of("dulwich"),
         "pygit2": _version_of("pygit2"),
         "started as": " ".join([Path(part).name for part in program()]),
