@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentParser
 from pathlib import Path
 
-from bm_gitindex import cli
+from bm_gitindex.cli import arguments
 from bm_gitindex.config import flat_options
 from bm_gitindex.options import Options
 
@@ -40,8 +40,8 @@ def test_every_option_is_in_the_table() -> None:
 
 def test_every_command_is_in_the_table_with_all_its_options() -> None:
     documented = dict(re.findall(r"^\| `([a-z-]+) (.*?)` \|", README, flags=re.MULTILINE))
-    assert set(documented) == set(cli._COMMANDS)
-    for command in map(cli.command_module, cli._COMMANDS):
+    assert set(documented) == set(arguments.COMMANDS)
+    for command in map(arguments.command_module, arguments.COMMANDS):
         parser = ArgumentParser(add_help=False)
         command.add_arguments(parser)
         spellings = [set(action.option_strings) for action in parser._actions if action.option_strings]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bm_gitindex import cli
+from bm_gitindex.cli import arguments
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.worktree.reading import CHUNK_BYTES
 from support.commands import NOTE, Run
@@ -301,6 +303,27 @@ class TestCommandLine:
     def test_the_nearest_index_upwards_is_the_project(self, synced: Vault, run: Run, monkeypatch: Any) -> None:
         monkeypatch.chdir(synced.root / "sub")
         assert run("status", "--json").json["root"] == str(synced.root)
+
+    @pytest.mark.parametrize("argv", [["status"], ["-C", "somewhere", "status"], ["-C", "status", "status"]])
+    def test_a_mere_status_is_understood_as_argparse_does(self, argv: list[str]) -> None:
+        quick = cli._quick_status(argv)
+        assert quick is not None
+        assert vars(quick) == vars(arguments.parsed(argv))
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            [],
+            ["status", "status"],
+            ["-C", "status"],
+            ["-v", "status"],
+            ["-C", "-h", "status"],
+            ["x", "y", "status"],
+            ["-C", "x", "y", "status"],
+        ],
+    )
+    def test_anything_else_is_left_to_argparse(self, argv: list[str]) -> None:
+        assert cli._quick_status(argv) is None
 
     def test_volume_may_be_set_after_the_command(self, synced: Vault, run: Run) -> None:
         assert run("status", "-q").output == b""

@@ -240,11 +240,11 @@ YAML_LOADERS = {"load", "load_all", "full_load", "full_load_all", "unsafe_load",
 SAFE_LOADERS = {"SafeLoader", "CSafeLoader"}
 ENVIRONMENT = {
     "cli/output.py": {"NO_COLOR", "TERM"},
-    "cli/__init__.py": {"COLUMNS"},
+    "cli/arguments.py": {"COLUMNS"},
     "native.py": {"BM_GITINDEX_PURE"},
 }
 """Which files read which variables of the environment: how the output looks, and whether Python does all the work."""
-DYNAMIC_IMPORTS = {"__init__.py", "cli/__init__.py", "native.py"}
+DYNAMIC_IMPORTS = {"__init__.py", "cli/arguments.py", "native.py"}
 """Where `import_module` is used: for the public names and the commands, from constant tables, and a constant."""
 PROGRAMS = {"syncing/workers.py": {"subprocess"}}
 """Which files may start programs: this Python, with a module of this package."""

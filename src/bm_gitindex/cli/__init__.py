@@ -1,62 +1,19 @@
-"""The command `bm-gitindex`. One small file per command: arguments, one call of the library, output.
-
-argparse, because it starts in a quarter of the time of its rivals and nothing here needs more; what a command needs
-beyond that is imported by the command.
-"""
+"""The command `bm-gitindex`. One small file per command: arguments, one call of the library, output."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import os
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-from bm_gitindex import __version__
 from bm_gitindex.cli.output import EXIT_DAMAGED, EXIT_INTERRUPTED, plain, print_error
-from bm_gitindex.errors import BmGitIndexError, UsageError
+from bm_gitindex.errors import BmGitIndexError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from types import ModuleType
-
-_COMMANDS = (
-    *("status", "sync", "ls-files", "show", "find", "links"),
-    *("verify", "config", "import-basic-memory"),
-)
-_VOLUMES = ("-v", "-vv", "--verbose", "-q", "--quiet")
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal: argparse makes one for each argument, and loads much to measure it."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_terminal_columns() - 2)
-
-
-def _terminal_columns() -> int:
-    try:
-        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns
-    except (OSError, ValueError):
-        return 80
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and guess what was meant."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}{self._guess(message)}; see {self.prog} --help")
-
-    def _guess(self, message: str) -> str:
-        # Imported here, since it serves only a user who mistyped.
-        from difflib import get_close_matches
-
-        if "invalid choice: '" not in message:
-            return ""
-        typed = message.partition("invalid choice: '")[2].partition("'")[0]
-        close = get_close_matches(typed, _COMMANDS, n=1)
-        return f"; do you mean {close[0]}?" if close else ""
+    import argparse
+    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_missing_streams()
     try:
         argv = sys.argv[1:] if argv is None else argv
-        arguments = _parser(_needed(argv)).parse_args(argv)
+        arguments = _quick_status(argv) or _parsed(argv)
         verbosity = arguments.verbose - arguments.quiet
         gc.freeze()
         gc.enable()
@@ -104,56 +61,34 @@ def _failed(error: BmGitIndexError, verbosity: int) -> int:
     return error.exit_code
 
 
-def _add_volume(parser: argparse.ArgumentParser) -> None:
-    """Let -v and -q stand before the command and after it."""
-    volume = parser.add_mutually_exclusive_group()
-    for short, long, text in (
-        ("-v", "--verbose", "say more; -vv shows tracebacks"),
-        ("-q", "--quiet", "say nothing but errors"),
-    ):
-        volume.add_argument(short, long, action="count", default=argparse.SUPPRESS, help=text)
+def _quick_status(argv: Sequence[str]) -> SimpleNamespace | None:
+    """Return what argparse would make of a mere `status`, which is asked for most and should be there at once."""
+    match list(argv):
+        case ["status"]:
+            directory = None
+        case ["-C", directory, "status"] if not directory.startswith("-"):
+            pass
+        case _:
+            return None
+    # Imported here, like every command.
+    from bm_gitindex.cli import status
 
-
-def _needed(argv: Sequence[str]) -> Sequence[str]:
-    """Return the commands that a parser has to know: the one that is named, or all where that is not certain.
-
-    Each costs a few milliseconds, and a look at an unchanged project takes not many more.
-    """
-    rest = list(argv)
-    while rest and (rest[0].startswith("-C") or rest[0] in _VOLUMES):
-        del rest[: 2 if rest[0] == "-C" else 1]
-    return rest[:1] if rest and rest[0] in _COMMANDS else _COMMANDS
-
-
-def command_module(name: str) -> ModuleType:
-    """Return the module of a command."""
-    return import_module(f"bm_gitindex.cli.{name.replace('-', '_')}")
-
-
-def _parser(commands: Iterable[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="bm-gitindex",
-        description="See what changed in a folder of notes, and sync just that into an entity database.",
-        epilog="examples:\n  bm-gitindex sync\n  bm-gitindex -C ~/notes status",
-        formatter_class=_Help,
+    return SimpleNamespace(
+        command=status.NAME,
+        directory=directory,
+        run=status.run,
+        verbose=0,
+        quiet=0,
+        json=False,
+        porcelain=False,
+        nul=False,
+        exit_code=False,
+        paths=[],
     )
-    parser.add_argument("-C", dest="directory", metavar="DIR", help="the project's root folder")
-    parser.add_argument("--version", action="version", version=f"bm-gitindex {__version__}")
-    parser.set_defaults(verbose=0, quiet=0)
-    _add_volume(parser)
-    # Without `prog`, the parser would load what it takes to format it.
-    subparsers = parser.add_subparsers(
-        title="commands", metavar="COMMAND", dest="command", required=True, prog=parser.prog
-    )
-    for command in map(command_module, commands):
-        subparser = subparsers.add_parser(
-            command.NAME,
-            help=command.SUMMARY,
-            description=command.SUMMARY[0].upper() + command.SUMMARY[1:] + ".",
-            epilog=f"example:\n  {command.EXAMPLE}",
-            formatter_class=_Help,
-        )
-        command.add_arguments(subparser)
-        _add_volume(subparser)
-        subparser.set_defaults(run=command.run)
-    return parser
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    # Imported here, since that takes as long as a look at a small project.
+    from bm_gitindex.cli.arguments import parsed
+
+    return parsed(argv)
