@@ -1,14 +1,13 @@
 """What differs from the index. Nothing is written, ever."""
 
-from __future__ import annotations
-
 import time
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.compare import Evidence
-from bm_gitindex.indexfile import read_index
+from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.progress import Progress, no_progress
 from bm_gitindex.rules import Kind, Skipped
 from bm_gitindex.survey import Counters, Survey, Surveyor
@@ -18,9 +17,7 @@ from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
-    from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.options import Options
     from bm_gitindex.renames import Rename
     from bm_gitindex.rules import Classifier
@@ -66,10 +63,10 @@ class Status(NamedTuple):
 
 def status(
     root: Path,
-    state: StateFolder,
-    options: Options,
-    paths: Iterable[bytes] = (),
-    on_progress: Callable[[Progress], None] = no_progress,
+    state: "StateFolder",
+    options: "Options",
+    paths: "Iterable[bytes]" = (),
+    on_progress: "Callable[[Progress], None]" = no_progress,
 ) -> Status:
     """Return what differs from the index, in all of the project or in `paths` and below them.
 
@@ -88,10 +85,10 @@ class Examination(NamedTuple):
 
 def examine(
     root: Path,
-    state: StateFolder,
-    options: Options,
-    paths: Iterable[bytes] = (),
-    on_progress: Callable[[Progress], None] = no_progress,
+    state: "StateFolder",
+    options: "Options",
+    paths: "Iterable[bytes]" = (),
+    on_progress: "Callable[[Progress], None]" = no_progress,
 ) -> Examination:
     """Do as `status` does, for those who judge what it rests on as well."""
     started_s = time.perf_counter()
@@ -114,10 +111,10 @@ class _Reader:
     def __init__(
         self,
         tree: Tree,
-        classifier: Classifier,
+        classifier: "Classifier",
         evidence: Evidence,
         survey: Survey,
-        on_progress: Callable[[Progress], None],
+        on_progress: "Callable[[Progress], None]",
     ) -> None:
         self._tree = tree
         self._classifier = classifier
@@ -146,7 +143,7 @@ class _Reader:
             *(Change(ChangeStatus.DELETED, path, None, self._kind_of_gone(path), None) for path in gone),
         ]
 
-    def _new(self, path: bytes, size_bytes: int, rename: Rename | None) -> Change:
+    def _new(self, path: bytes, size_bytes: int, rename: "Rename | None") -> Change:
         kind = self._classifier.kind(path, size_bytes)
         if rename is None:
             return Change(ChangeStatus.ADDED, path, None, kind, size_bytes)

@@ -1,7 +1,5 @@
 """Every option, its unit and its default. Nothing here reads the environment or a file."""
 
-from __future__ import annotations
-
 from typing import Literal, NamedTuple
 
 NAME_MAX_BYTES = 1_800

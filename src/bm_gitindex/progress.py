@@ -1,7 +1,5 @@
 """What a run says on the way."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,9 +1,8 @@
 """What a path is, by its name and size alone: a note, a file, or left out. The user's own rules are in `ignore`."""
 
-from __future__ import annotations
-
 import re
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Tracking
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 STATE_FOLDER = b".basic-memory"
 GITIGNORE = b".gitignore"
 
-_TEMPORARY = re.compile(
-    rb"""
+_TEMPORARY = rb"""
       .*~ | \#.*\# | \.\#.* | 4913            # Emacs, vim and their kin
     | .*\.sw[a-p] | .*\.tmp | .*\.bak~
     | .*___jb_(?:tmp|old)___                  # JetBrains
@@ -24,16 +22,16 @@ _TEMPORARY = re.compile(
     | .*\.(?:part|crdownload|download)        # browsers
     | .*\.sb-[0-9a-f]{8}-[0-9A-Za-z]{6}       # macOS "safe save"
     | (?i:Thumbs\.db|desktop\.ini) | \.DS_Store | Icon\r
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+    """
+_MARKS = frozenset(b"~#._\r")
+"""A temporary name has one of these in it, or is `4913`."""
 STRANGE_BEGINNINGS = ".#~"
 ORDINARY_ENDINGS = (
     *(".md", ".markdown", ".txt", ".canvas", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".csv", ".json"),
     *(".html", ".docx", ".xlsx", ".pptx", ".mp3", ".mp4", ".zip"),
 )
 """A name that begins and ends as most do is left out by no option."""
-_ICLOUD_STUB = re.compile(rb"\.(.+)\.icloud", re.DOTALL)
+_ICLOUD_ENDING = b".icloud"
 
 
 class Kind(Enum):
@@ -114,7 +112,7 @@ class Skipped(NamedTuple):
 class Classifier:
     """Tells kinds apart and leaves out, by name and size, what the options say."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: "Options") -> None:
         self.large_file_bytes = options.large_file_bytes
         self._suffixes = tuple(suffix.lower().encode() for suffix in options.note_suffixes)
         self._large_kind = _LARGE_KIND[options.large_file_policy]
@@ -136,7 +134,7 @@ class Classifier:
             return True
         if name == STATE_FOLDER:
             return True
-        return not self._include_temporary and _TEMPORARY.fullmatch(name) is not None
+        return not self._include_temporary and _is_temporary(name)
 
     def is_too_long(self, path: bytes) -> bool:
         """Return whether the database cannot hold this path; a byte that is no UTF-8 takes four there."""
@@ -146,6 +144,18 @@ class Classifier:
         return len(path) + 3 * strange > NAME_MAX_BYTES
 
 
+def _is_temporary(name: bytes) -> bool:
+    if _MARKS.isdisjoint(name) and name != b"4913":
+        return False
+    return _temporary_names().fullmatch(name) is not None
+
+
+@cache
+def _temporary_names() -> re.Pattern[bytes]:
+    # Compiled when it is first needed, since that takes as long as a look at many files.
+    return re.compile(_TEMPORARY, re.VERBOSE | re.DOTALL)
+
+
 def is_git_folder(name: bytes) -> bool:
     """Return whether git would refuse an index entry with this component, in any case of its letters."""
     return name.lower() == b".git"
@@ -153,5 +163,5 @@ def is_git_folder(name: bytes) -> bool:
 
 def icloud_stub_target(name: bytes) -> bytes | None:
     """Return the name of the file that an iCloud stub (`.name.icloud`) stands for, or None for any other name."""
-    match = _ICLOUD_STUB.fullmatch(name)
-    return match and match[1]
+    is_stub = name.startswith(b".") and name.endswith(_ICLOUD_ENDING) and len(name) > 1 + len(_ICLOUD_ENDING)
+    return name[1 : -len(_ICLOUD_ENDING)] if is_stub else None

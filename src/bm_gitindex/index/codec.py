@@ -5,8 +5,6 @@ and EOIE: together they are a table of all entries' offsets, so that no entry ne
 Nothing in an index is believed before it is checked, its checksum first.
 """
 
-from __future__ import annotations
-
 import struct
 import sys
 from array import array
@@ -294,7 +292,7 @@ def _verify_names(table: _Table) -> None:
         raise IndexDamagedError("a path in the index is both a file and a folder")
 
 
-def _folders(names: Iterable[bytes]) -> set[bytes]:
+def _folders(names: "Iterable[bytes]") -> set[bytes]:
     folders: set[bytes] = set()
     for parent in {name.rpartition(b"/")[0] for name in names}:
         folder = parent
@@ -334,7 +332,7 @@ def _index_of(data: bytes, table: _Table, *, is_checked: bool) -> Index:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def encode(entries: Iterable[Entry]) -> bytes:
+def encode(entries: "Iterable[Entry]") -> bytes:
     """Return the bytes of an index with these entries, in any order.
 
     Raises ValueError for an entry that no index may hold: an invalid path, a null id.
@@ -342,7 +340,7 @@ def encode(entries: Iterable[Entry]) -> bytes:
     return update(Index.empty(), {entry.path: encode_entry(entry) for entry in entries})
 
 
-def update(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
+def update(index: Index, changes: "Mapping[bytes, bytes | None]") -> bytes:
     """Return the bytes of an index that differs from `index` by `changes`: an encoded entry by path, or None for none.
 
     Entries that do not change are copied as they stand, many at once. Extensions of the old index are not: they would
@@ -379,7 +377,7 @@ class _Body:
         self._offsets = array("I")
         self._end = _HEADER.size
 
-    def copy(self, offsets: array[int], end: int) -> None:
+    def copy(self, offsets: "array[int]", end: int) -> None:
         """Add the entries of the old index that stand at these offsets, one after the other up to `end`."""
         if offsets:
             start = offsets[0]
@@ -408,7 +406,7 @@ class _Body:
         return body + sha1(body, usedforsecurity=False).digest()
 
 
-def _refuse_folders_of_entries(index: Index, changes: Mapping[bytes, bytes | None]) -> None:
+def _refuse_folders_of_entries(index: Index, changes: "Mapping[bytes, bytes | None]") -> None:
     stored = [path for path, record in changes.items() if record is not None]
     for folder in _folders(stored):
         if changes.get(folder, folder in index):
@@ -441,7 +439,7 @@ def smudged_record(record: bytes) -> bytes:
     return record[:_SIZE_OFFSET] + bytes(4) + record[_SIZE_OFFSET + 4 :]
 
 
-def _offset_extensions(offsets: array[int], end: int) -> tuple[bytes, bytes]:
+def _offset_extensions(offsets: "array[int]", end: int) -> tuple[bytes, bytes]:
     blocks = array("I", [1]) * (2 * len(offsets))
     blocks[0::2] = offsets
     if sys.byteorder == "little":

@@ -13,8 +13,6 @@ Time is an argument everywhere: T, the mtime of the index file that was read, an
 this run created, both by the file system's own clock.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import NamedTuple
 
@@ -42,11 +40,11 @@ class Baseline(NamedTuple):
     is_trusted: bool
     """False makes every entry racy: the index is not of our writing, or was written on a clock since set back."""
 
-    def distrusted(self) -> Baseline:
+    def distrusted(self) -> "Baseline":
         """Return the same index as one that proves nothing."""
         return self._replace(is_trusted=False)
 
-    def seen_at(self, clock: LockClock) -> Baseline:
+    def seen_at(self, clock: "LockClock") -> "Baseline":
         """Return what the index is worth in a run that began at t0: nothing, if the clock was set back since."""
         return self.distrusted() if clock.is_before(self) else self
 

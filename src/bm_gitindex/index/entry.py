@@ -1,7 +1,5 @@
 """An index entry, the index as a mapping from path to entry, and the ids that stand for a file's content."""
 
-from __future__ import annotations
-
 import struct
 from array import array
 from bisect import bisect_left
@@ -71,11 +69,11 @@ class Entry(NamedTuple):
         return self.skip_worktree or self.intent_to_add
 
     @classmethod
-    def of(cls, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> Entry:
+    def of(cls, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> "Entry":
         """Return the entry of a file whose id was made in the given way."""
         return cls(path, stat, blob_id, tracking is Tracking.SAMPLE, tracking is not Tracking.CONTENT)
 
-    def with_size_zero(self) -> Entry:
+    def with_size_zero(self) -> "Entry":
         """Return the entry smudged: of size 0, so that its stat is equal to nothing.
 
         The same mark that git leaves on a racy entry (technical/racy-git, ce_smudge_racily_clean_entry).
@@ -97,7 +95,7 @@ class Index(Mapping[bytes, Entry]):
     def __init__(
         self,
         data: bytes,
-        offsets: array[int],
+        offsets: "array[int]",
         names: list[bytes] | None = None,
         entries_end: int | None = None,
         *,
@@ -119,7 +117,7 @@ class Index(Mapping[bytes, Entry]):
         self._asked = 0
 
     @classmethod
-    def empty(cls) -> Index:
+    def empty(cls) -> "Index":
         """Return the index of a project that has none yet."""
         return cls(b"", array("I"), [], 0, is_checked=True)
 
@@ -140,7 +138,7 @@ class Index(Mapping[bytes, Entry]):
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> "Iterator[bytes]":
         return iter(self.names)
 
     def __contains__(self, path: object) -> bool:

@@ -5,10 +5,32 @@ are compared follows git's core.trustctime, core.checkStat and core.fileMode (gi
 nanoseconds are always compared unless `check_stat` is minimal, and uid, gid and device never are.
 """
 
-from __future__ import annotations
-
 from enum import Flag, auto
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class SystemStat(Protocol):
+        """The part of `os.stat_result` that is looked at; times in whole nanoseconds since the epoch."""
+
+        @property
+        def st_mode(self) -> int: ...
+        @property
+        def st_ino(self) -> int: ...
+        @property
+        def st_dev(self) -> int: ...
+        @property
+        def st_uid(self) -> int: ...
+        @property
+        def st_gid(self) -> int: ...
+        @property
+        def st_size(self) -> int: ...
+        @property
+        def st_mtime_ns(self) -> int: ...
+        @property
+        def st_ctime_ns(self) -> int: ...
+
 
 MODE_REGULAR = 0o100644
 MODE_EXECUTABLE = 0o100755
@@ -19,27 +41,6 @@ _S_IFREG = 0o100000
 _S_IXUSR = 0o000100
 _NS_PER_S = 1_000_000_000
 _FOUR_GIB_STORED = 0x8000_0000
-
-
-class SystemStat(Protocol):
-    """The part of `os.stat_result` that is looked at; times in whole nanoseconds since the epoch."""
-
-    @property
-    def st_mode(self) -> int: ...
-    @property
-    def st_ino(self) -> int: ...
-    @property
-    def st_dev(self) -> int: ...
-    @property
-    def st_uid(self) -> int: ...
-    @property
-    def st_gid(self) -> int: ...
-    @property
-    def st_size(self) -> int: ...
-    @property
-    def st_mtime_ns(self) -> int: ...
-    @property
-    def st_ctime_ns(self) -> int: ...
 
 
 class StatData(NamedTuple):
@@ -115,7 +116,7 @@ def is_regular(st_mode: int) -> bool:
     return st_mode & _S_IFMT == _S_IFREG
 
 
-def stat_data(st: SystemStat) -> StatData:
+def stat_data(st: "SystemStat") -> StatData:
     """Return the fields of a regular file's stat, cut to the width in which the index stores them."""
     ctime_ns = st.st_ctime_ns
     mtime_ns = st.st_mtime_ns

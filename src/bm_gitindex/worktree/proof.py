@@ -5,8 +5,6 @@ stat field that counts is equal and older than the index (technical/racy-git). W
 looked at: nothing is decided here.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import sys
@@ -44,7 +42,7 @@ class Unproven:
 
     __slots__ = ("_folder", "_is_folder", "_tree", "name")
 
-    def __init__(self, tree: Tree, folder: bytes, name: bytes, *, is_folder: bool) -> None:
+    def __init__(self, tree: "Tree", folder: bytes, name: bytes, *, is_folder: bool) -> None:
         self.name = os.fsdecode(name)
         self._tree = tree
         self._folder = folder
@@ -72,7 +70,7 @@ class FolderProof(NamedTuple):
 class Proof:
     """What a prover found, and what of it is taken back."""
 
-    def __init__(self, index: Index, folders: dict[bytes, FolderProof], proven: bytearray) -> None:
+    def __init__(self, index: "Index", folders: dict[bytes, FolderProof], proven: bytearray) -> None:
         """`proven` has 1 or 0 for each entry."""
         self.folders = folders
         """By path. One that could not be read is not among them."""
@@ -90,11 +88,11 @@ class Proof:
             return set()
         return set(compress(self._index, self._proven.translate(_NEGATED)))
 
-    def withdraw(self, folders: Collection[bytes]) -> set[bytes]:
+    def withdraw(self, folders: "Collection[bytes]") -> set[bytes]:
         """Take back what is proven of the files in these folders; return their paths."""
         return self._withdraw(lambda path: path.rpartition(b"/")[0] in folders) if folders else set()
 
-    def withdraw_ignored(self, rules_by_prefix: Mapping[bytes, IgnoreRules]) -> set[bytes]:
+    def withdraw_ignored(self, rules_by_prefix: "Mapping[bytes, IgnoreRules]") -> set[bytes]:
         """Take back what is proven of files that are left out, given the rules of their folders; return their paths."""
 
         def is_ignored(path: bytes) -> bool:
@@ -103,7 +101,7 @@ class Proof:
 
         return self._withdraw(is_ignored) if rules_by_prefix else set()
 
-    def _withdraw(self, is_withdrawn: Callable[[bytes], bool]) -> set[bytes]:
+    def _withdraw(self, is_withdrawn: "Callable[[bytes], bool]") -> set[bytes]:
         withdrawn: set[bytes] = set()
         for place, path in enumerate(self._index):
             if self._proven[place] and is_withdrawn(path):
@@ -112,7 +110,9 @@ class Proof:
         return withdrawn
 
 
-def prove(tree: Tree, evidence: Evidence, classifier: Classifier, on_progress: Callable[[int], object]) -> Proof:
+def prove(
+    tree: "Tree", evidence: "Evidence", classifier: "Classifier", on_progress: "Callable[[int], object]"
+) -> Proof:
     """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far."""
     index = evidence.index
     if not evidence.is_worth_something:
@@ -147,7 +147,7 @@ def prove(tree: Tree, evidence: Evidence, classifier: Classifier, on_progress: C
 class PythonProver:
     """Does what the compiled one does."""
 
-    def __init__(self, tree: Tree, evidence: Evidence, classifier: Classifier) -> None:
+    def __init__(self, tree: "Tree", evidence: "Evidence", classifier: "Classifier") -> None:
         self._tree = tree
         self._index = evidence.index
         self._longest_path = classifier.longest_path
@@ -155,7 +155,7 @@ class PythonProver:
         self.is_unchanged = _comparison(evidence, classifier)
         """Whether an entry of a listing is what the entry at some place of the index says."""
 
-    def prove(self, on_progress: Callable[[int], object]) -> Proof:
+    def prove(self, on_progress: "Callable[[int], object]") -> Proof:
         """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far."""
         folders = {}
         seen = 0
@@ -190,7 +190,7 @@ class PythonProver:
         return FolderProof(dev, len(places), entries)
 
 
-def _comparison(evidence: Evidence, classifier: Classifier) -> Callable[[int, os.DirEntry[str]], bool]:
+def _comparison(evidence: "Evidence", classifier: "Classifier") -> "Callable[[int, os.DirEntry[str]], bool]":
     """Return `PythonProver.is_unchanged`: a closure, since it is called for every file."""
     index, trust = evidence.index, evidence.trust
     data, offsets, has_extended = index.data, index.offsets, index.version != 2
@@ -239,7 +239,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _folders_of(index: Index) -> list[bytes]:
+def _folders_of(index: "Index") -> list[bytes]:
     """Return the root and every folder above an entry, each before those below it."""
     folders: set[bytes] = {b""}
     for folder in {path.rpartition(b"/")[0] for path in index}:

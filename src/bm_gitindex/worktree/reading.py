@@ -1,7 +1,5 @@
 """Reading a file once, in one piece: what is hashed is what its stat belongs to."""
 
-from __future__ import annotations
-
 import os
 import stat
 from hashlib import sha1
@@ -93,14 +91,14 @@ class _OpenFile:
             os.close(self._fd)
             raise ReadError(skipped_for(path, error)) from error
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         if not stat.S_ISREG(self.before.st_mode):
             os.close(self._fd)
             raise ReadError(Skipped(self._path, SkipReason.UNSTABLE))
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: "TracebackType | None"
     ) -> None:
         os.close(self._fd)
         if isinstance(error, OSError):

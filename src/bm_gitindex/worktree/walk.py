@@ -1,12 +1,10 @@
 """Finding files: one folder after the other, each with one listing and one lstat a file."""
 
-from __future__ import annotations
-
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from bm_gitindex.ignore import TooManyRulesError
+from bm_gitindex.ignore import IgnoreRules, TooManyRulesError
 from bm_gitindex.rules import GITIGNORE, Skipped, SkipReason, icloud_stub_target, is_git_folder
 from bm_gitindex.worktree import placeholders
 from bm_gitindex.worktree.reading import ReadError, read_gitignore
@@ -15,7 +13,6 @@ from bm_gitindex.worktree.tree import Tree, skipped_for
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
-    from bm_gitindex.ignore import IgnoreRules
     from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
     from bm_gitindex.worktree.proof import FolderProof, Unproven
@@ -63,7 +60,7 @@ class Scope:
         # Not one parent after the other: a path may have thousands.
         return any(path[length : length + 1] == b"/" and path[:length] in self._wanted for length in self._lengths)
 
-    def known(self, index: Index) -> set[bytes]:
+    def known(self, index: "Index") -> set[bytes]:
         """Return the paths of an index that are in the scope, or on the way to something in it."""
         if self.is_whole:
             return set(index)
@@ -77,11 +74,11 @@ class Scope:
 
 def walk(
     tree: Tree,
-    classifier: Classifier,
+    classifier: "Classifier",
     rules: IgnoreRules,
     scope: Scope,
-    proofs: MutableMapping[bytes, FolderProof] | None = None,
-) -> Iterator[Listing]:
+    proofs: "MutableMapping[bytes, FolderProof] | None" = None,
+) -> "Iterator[Listing]":
     """Yield the folders in the scope, from the root down, each with its files.
 
     Of a folder in `proofs`, which is taken out of there, only what is not proven is looked at. A folder that cannot be
@@ -112,7 +109,7 @@ def walk(
         yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped, proven, rules or None)
 
 
-def _listed(tree: Tree, folder: bytes) -> tuple[int, int, list[os.DirEntry[str] | Unproven]]:
+def _listed(tree: Tree, folder: bytes) -> "tuple[int, int, list[os.DirEntry[str] | Unproven]]":
     """Return a folder's device, that nothing in it is proven, and what is in it. Raises OSError."""
     fd = tree.folder(folder)
     dev = os.fstat(fd).st_dev
@@ -123,7 +120,7 @@ def _listed(tree: Tree, folder: bytes) -> tuple[int, int, list[os.DirEntry[str] 
 class _FolderLook:
     """Sorts the entries of one folder into files, folders to enter, and what is passed over."""
 
-    def __init__(self, prefix: bytes, classifier: Classifier, rules: IgnoreRules, scope: Scope) -> None:
+    def __init__(self, prefix: bytes, classifier: "Classifier", rules: IgnoreRules, scope: Scope) -> None:
         self.files: list[tuple[bytes, os.stat_result]] = []
         self.folders: list[bytes] = []
         self.skipped: list[Skipped] = []
@@ -133,7 +130,7 @@ class _FolderLook:
         self._scope = scope
         self._is_whole = scope.is_whole
 
-    def at(self, entry: os.DirEntry[str] | Unproven) -> None:
+    def at(self, entry: "os.DirEntry[str] | Unproven") -> None:
         name = os.fsencode(_shown_name(entry))
         path = self._prefix + name
         if not self._is_whole and not self._scope.leads_to(path):
@@ -147,7 +144,7 @@ class _FolderLook:
         except OSError as error:
             self.skipped.append(skipped_for(path, error))
 
-    def _look_at(self, entry: os.DirEntry[str] | Unproven, name: bytes) -> None:
+    def _look_at(self, entry: "os.DirEntry[str] | Unproven", name: bytes) -> None:
         path = self._prefix + name
         is_folder = entry.is_dir(follow_symlinks=False)
         if self._rules.is_ignored(path + b"/" if is_folder else path):
@@ -163,7 +160,7 @@ class _FolderLook:
         else:
             self._look_at_file(entry, name)
 
-    def _look_at_file(self, entry: os.DirEntry[str] | Unproven, name: bytes) -> None:
+    def _look_at_file(self, entry: "os.DirEntry[str] | Unproven", name: bytes) -> None:
         st = entry.stat(follow_symlinks=False)
         reason = _SKIPPED_TYPES.get(stat.S_IFMT(st.st_mode))
         if reason is None and placeholders.is_placeholder(st):
@@ -174,13 +171,13 @@ class _FolderLook:
             self.skipped.append(Skipped(self._prefix + name, reason))
 
 
-def _shown_name(entry: os.DirEntry[str] | Unproven) -> str:
+def _shown_name(entry: "os.DirEntry[str] | Unproven") -> str:
     """Return the name of what an entry is, or stands for."""
     target = icloud_stub_target(os.fsencode(entry.name)) if entry.name.endswith(".icloud") else None
     return entry.name if target is None else os.fsdecode(target)
 
 
-def _is_elsewhere(entry: os.DirEntry[str] | Unproven) -> bool:
+def _is_elsewhere(entry: "os.DirEntry[str] | Unproven") -> bool:
     """Return whether an entry is a placeholder, asking for its stat only where there are such things."""
     return placeholders.HAS_PLACEHOLDERS and placeholders.is_placeholder(entry.stat(follow_symlinks=False))
 
@@ -209,7 +206,7 @@ def with_gitignore(tree: Tree, rules: IgnoreRules, prefix: bytes, skipped: list[
     return rules
 
 
-def parents(path: bytes) -> Iterator[bytes]:
+def parents(path: bytes) -> "Iterator[bytes]":
     """Yield the folders above a path, the nearest first, without the root."""
     while b"/" in path:
         path = path.rpartition(b"/")[0]
