@@ -24,6 +24,8 @@ from workloads import (
 if TYPE_CHECKING:
     from results import Figure, Measurement, Series
 
+_NOT_MEASURED = "not measured"
+
 
 class Row(NamedTuple):
     """One line of the table of goals."""
@@ -57,8 +59,8 @@ class Ratio:
         title, goal = self.title + note, limit_words(self.limit)
         ours, peer = found.get(self.ours), found.get(self.peer)
         if not ours or not peer:
-            missing = self.ours if not ours else self.peer
-            return Row(title, _words(ours, self.figure), _words(peer, self.figure), "", "", "", goal, f"no {missing}")
+            missing = f"no {self.peer}" if ours else _NOT_MEASURED
+            return Row(title, _words(ours, self.figure), _words(peer, self.figure), "", "", "", goal, missing)
         ratio = ours.spread(self.figure).median / peer.spread(self.figure).median
         cpu_ratio = ours.spread("cpu_s").median / max(peer.spread("cpu_s").median, 1e-6)
         return Row(
@@ -89,7 +91,7 @@ class Ceiling:
         goal = f"≤ {bytes_words(self.limit_bytes)}"
         ours = found.get(self.ours)
         if not ours:
-            return Row(self.title + note, "", "", "", "", "", goal, f"no {self.ours}")
+            return Row(self.title + note, "", "", "", "", "", goal, _NOT_MEASURED)
         is_met = ours.spread("peak_bytes").median <= self.limit_bytes
         return Row(self.title + note, _words(ours, "peak_bytes"), "", "", "", "", goal, _met(is_met=is_met))
 
@@ -111,7 +113,7 @@ class Growth:
         wanted = [size for size in known if size[1] in self.sizes]
         pair = wanted if len(wanted) == 2 else known[-2:]
         if len(pair) < 2:
-            return Row(self.title, "", "", "", "", "", goal, "no two sizes")
+            return Row(self.title, "", "", "", "", "", goal, _NOT_MEASURED)
         small, large = (measurement.of(self.workload, *size)[self.ours] for size in pair)
         grown = large.spread("peak_bytes").median - small.spread("peak_bytes").median
         each = grown / (large.files - small.files)
@@ -135,7 +137,14 @@ class Cores:
         ours = found.get(self.ours)
         busy = f"{ours.spread('cpu_s').median / ours.spread('wall_s').median:.2f} cores busy" if ours else ""
         return Row(
-            self.title + note, busy, "", "", "", "", f"all of {cores} cores", "see the profile" if ours else "no run"
+            self.title + note,
+            busy,
+            "",
+            "",
+            "",
+            "",
+            f"all of {cores} cores",
+            "see the profile" if ours else _NOT_MEASURED,
         )
 
 

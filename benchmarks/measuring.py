@@ -43,7 +43,15 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def measured(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Cost:
-    """Run a command to its end and return what it took; what it prints goes to the log. Raises CalledProcessError."""
+    """Run a command to its end and return what it took. Raises CalledProcessError.
+
+    What it prints goes nowhere, as writing it down would take time; its errors go to the log.
+    """
+    return _launched(command, environment, Path(os.devnull), log)
+
+
+def measured_aloud(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Cost:
+    """Do the same with a command that prints its errors as it prints the rest: all of it goes to the log."""
     return _launched(command, environment, log, log)
 
 

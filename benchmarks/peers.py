@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measuring import Cost, environment, measured
+from measuring import Cost, environment, measured, measured_aloud
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Ours:
         return [*program(), "-C", str(self.vault), *arguments]
 
     def run(self, *arguments: str) -> Cost:
-        """Run a command; what it prints goes to the log."""
+        """Run a command; its errors go to the log."""
         return measured(self.line(*arguments), environment(), self._log)
 
     def answer(self, *arguments: str) -> dict[str, object]:
@@ -137,11 +137,13 @@ class BasicMemory:
         self._home = folder / "home"
         self._log = folder / "theirs.log"
         self.database = self._home / "config" / "memory.db"
-        self.environment = environment(
+        surroundings = environment(
             HOME=str(self._home),
             BASIC_MEMORY_HOME=str(self._home / "main"),
             BASIC_MEMORY_CONFIG_DIR=str(self._home / "config"),
         )
+        # It has an interpreter of its own, to which the packages of ours are of no use.
+        self.environment = {name: value for name, value in surroundings.items() if name != "PYTHONPATH"}
 
     def start_afresh(self, source: Path) -> None:
         """Copy the vault anew, and make the project and its empty database."""
@@ -150,7 +152,7 @@ class BasicMemory:
         config = self._home / "config"
         config.mkdir(parents=True)
         (config / "config.json").write_text(json.dumps(_BASIC_MEMORY_CONFIG))
-        measured([self._command, "project", "add", self.PROJECT, str(self.vault)], self.environment, self._log)
+        measured_aloud([self._command, "project", "add", self.PROJECT, str(self.vault)], self.environment, self._log)
 
     def line(self) -> list[str]:
         """Return the command line that takes in what differs."""
@@ -158,7 +160,7 @@ class BasicMemory:
 
     def run(self) -> Cost:
         """Take in what differs."""
-        return measured(self.line(), self.environment, self._log)
+        return measured_aloud(self.line(), self.environment, self._log)
 
     def version(self) -> str:
         """Return what it calls itself."""
