@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _LAUNCHER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
 _SHOWN_OF_LOG_BYTES = 2_000
+_LOOK_EVERY_S = 0.01
+_HELD = re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
 _COMPILE = """
 import compileall, pathlib, bm_gitindex
 compileall.compile_dir(pathlib.Path(bm_gitindex.__file__).parent, quiet=1)
@@ -77,6 +80,40 @@ def _launched(command: Sequence[str], environment: Mapping[str, str], output: Pa
 def smallest_peak_bytes(folder: Path) -> int:
     """Return the peak memory that a process is charged with which needs next to nothing."""
     return measured(["true"], environment(), folder / "true.log").peak_bytes
+
+
+def peak_together_bytes(command: Sequence[str], environment: Mapping[str, str]) -> int | None:
+    """Return the most memory that a command and the processes that it starts hold at one time.
+
+    The kernel's account of a process has the largest of them alone. Here they are looked at every 10 ms, which takes
+    time: not for runs that are timed. Pages that processes share are counted once (PSS). None where /proc does not say.
+    """
+    most_bytes = 0
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        most_bytes = max(most_bytes, sum(map(_held_bytes, _family(process.pid))))
+        time.sleep(_LOOK_EVERY_S)
+    return most_bytes or None
+
+
+def _family(pid: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    found = [pid]
+    for parent in found:
+        try:
+            for children in Path(f"/proc/{parent}/task").glob("*/children"):
+                found.extend(map(int, children.read_text().split()))
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+def _held_bytes(pid: int) -> int:
+    try:
+        held = _HELD.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    except OSError:
+        return 0
+    return int(held[1]) * 1024 if held else 0
 
 
 def write_byte_code() -> None:

@@ -66,8 +66,9 @@ def _conditions(measurement: Measurement) -> Iterator[str]:
             )
         yield words + "."
     yield ""
-    yield "Medians, in brackets the least and the most. Times of whole processes (os.wait4) unless told otherwise. Peak"
-    yield "memory is that of the largest process. The CPU time is that of all threads and children."
+    yield "Medians, in brackets the least and the most. Times are those of whole processes (os.wait4), the CPU time that of"
+    yield "all threads and children; calls of the library, and the index, are timed inside a process. Peak memory is that of"
+    yield "the largest process; where a sync has others parse, what they all hold at one time."
 
 
 def _goals(measurement: Measurement) -> Iterator[str]:

@@ -41,11 +41,16 @@ class Series:
     who: str
     runs: tuple[Cost, ...]
     instructions: int | None = None
+    together_bytes: int | None = None
+    """The most that all its processes held at one time, where that was looked at."""
 
     def spread(self, figure: Figure) -> Spread:
-        """Return median, least and most of a figure."""
+        """Return median, least and most of a figure; of memory, what the processes held together where it is more."""
         values = [getattr(run, figure) for run in self.runs]
-        return Spread(statistics.median(values), min(values), max(values))
+        found = Spread(statistics.median(values), min(values), max(values))
+        if figure == "peak_bytes" and self.together_bytes and self.together_bytes > found.median:
+            return Spread(self.together_bytes, self.together_bytes, self.together_bytes)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measuring import Cost, instructions, smallest_peak_bytes, write_byte_code
+from measuring import Cost, instructions, peak_together_bytes, smallest_peak_bytes, write_byte_code
 from report import write_report
 from results import USUAL, Measurement, Series, merged, read, to_json
 from surroundings import Others, facts
 from vault import NOTES, PDFS, Layout, NoteSize, Shape
-from workloads import WORKLOADS, Contender, Limits, Place, Workload
+from workloads import OURS_SYNC, WORKLOADS, Contender, Limits, Place, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,7 +81,8 @@ def measured_so_far(arguments: argparse.Namespace, folder: Path) -> Iterator[Mea
             runs = take_turns(workload, contenders, arguments.runs, place.log)
             for contender, costs in zip(contenders, runs, strict=True):
                 counted = _instructions(workload, place, contender) if arguments.instructions else None
-                found.append(Series(workload.name, place.name, place.files, contender.who, tuple(costs), counted))
+                held = _peak_together_bytes(workload, contender)
+                found.append(Series(workload.name, place.name, place.files, contender.who, tuple(costs), counted, held))
                 _say(f"  {workload.name:<20} {contender.who:<32} {found[-1].spread('wall_s').median * 1000:10.1f} ms")
             yield Measurement(machine, (others.conditions(),), left_out, tuple(found))
 
@@ -119,6 +120,13 @@ def _instructions(workload: Workload, place: Place, contender: Contender) -> int
     if most_files is not None and place.files > most_files:
         return None
     return instructions(contender.line, contender.environment)
+
+
+def _peak_together_bytes(workload: Workload, contender: Contender) -> int | None:
+    if not workload.starts_others or contender.who != OURS_SYNC:
+        return None
+    contender.before()
+    return peak_together_bytes(contender.line, contender.environment)
 
 
 def _left_out(arguments: argparse.Namespace) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 from typing import get_args
@@ -13,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from goals import GOALS, Ceiling, Growth, Ratio
-from measuring import Cost, environment, measured, smallest_peak_bytes
+from measuring import Cost, environment, measured, peak_together_bytes, smallest_peak_bytes
 from report import report
 from results import Measurement, Series, from_json, merged, to_json
 from run import take_turns
@@ -69,6 +70,23 @@ def test_cost_is_that_of_the_process_and_not_of_who_started_it(tmp_path: Path) -
     cost = measured(work, environment(), tmp_path / "log")
     assert cost.peak_bytes > 60_000_000
     assert 0.01 < cost.cpu_s < cost.wall_s + 0.05
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no /proc that says what processes hold")
+def test_memory_of_processes_at_one_time_is_added_up() -> None:
+    hold = "import time; block = b'x' * 40_000_000; time.sleep(0.3)"
+    both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
+    held = peak_together_bytes([sys.executable, "-c", both], environment())
+    assert held is not None
+    assert 80_000_000 < held < 130_000_000
+
+
+def test_peak_memory_is_what_processes_hold_together_where_that_is_more() -> None:
+    alone = series("first-sync", 1_000, OURS_SYNC, 1.0, peak_mb=50)
+    assert alone.spread("peak_bytes").median == 50_000_000
+    assert replace(alone, together_bytes=40_000_000).spread("peak_bytes").median == 50_000_000
+    assert replace(alone, together_bytes=90_000_000).spread("peak_bytes").median == 90_000_000
+    assert replace(alone, together_bytes=90_000_000).spread("wall_s").median == 1.0
 
 
 def test_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
