@@ -28,16 +28,17 @@ _NOT_MEASURED = "not measured"
 
 
 class Row(NamedTuple):
-    """One line of the table of goals."""
+    """One line of the table of goals; what does not apply is empty."""
 
     workload: str
-    ours: str
-    peer: str
-    ratio: str
-    cpu_ratio: str
-    instructions_ratio: str
     goal: str
     met: str
+    ours: str = ""
+    peer: str = ""
+    ratio: str = ""
+    least_ratio: str = ""
+    cpu_ratio: str = ""
+    instructions_ratio: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,25 @@ class Ratio:
         ours, peer = found.get(self.ours), found.get(self.peer)
         if not ours or not peer:
             missing = f"no {self.peer}" if ours else _NOT_MEASURED
-            return Row(title, _words(ours, self.figure), _words(peer, self.figure), "", "", "", goal, missing)
-        ratio = ours.spread(self.figure).median / peer.spread(self.figure).median
-        cpu_ratio = ours.spread("cpu_s").median / max(peer.spread("cpu_s").median, 1e-6)
-        return Row(
+            return Row(title, goal, missing, _words(ours, self.figure), _words(peer, self.figure))
+        mine, theirs = ours.spread(self.figure), peer.spread(self.figure)
+        ratio = mine.median / theirs.median
+        row = Row(
             title,
+            goal,
+            _met(is_met=ratio <= self.limit),
             _words(ours, self.figure),
             f"{_words(peer, self.figure)} {self.peer if self.peer != OURS else 'our status'}",
             ratio_words(ratio),
-            ratio_words(cpu_ratio) if self.figure == "wall_s" else "",
-            ratio_words(ours.instructions / peer.instructions) if ours.instructions and peer.instructions else "",
-            goal,
-            _met(is_met=ratio <= self.limit),
+        )
+        if self.figure == "peak_bytes":
+            return row
+        cpu_ratio = ours.spread("cpu_s").median / max(peer.spread("cpu_s").median, 1e-6)
+        counted = ours.instructions / peer.instructions if ours.instructions and peer.instructions else None
+        return row._replace(
+            least_ratio=ratio_words(mine.least / theirs.least),
+            cpu_ratio=ratio_words(cpu_ratio),
+            instructions_ratio="" if counted is None else ratio_words(counted),
         )
 
 
@@ -91,9 +99,9 @@ class Ceiling:
         goal = f"≤ {bytes_words(self.limit_bytes)}"
         ours = found.get(self.ours)
         if not ours:
-            return Row(self.title + note, "", "", "", "", "", goal, _NOT_MEASURED)
+            return Row(self.title + note, goal, _NOT_MEASURED)
         is_met = ours.spread("peak_bytes").median <= self.limit_bytes
-        return Row(self.title + note, _words(ours, "peak_bytes"), "", "", "", "", goal, _met(is_met=is_met))
+        return Row(self.title + note, goal, _met(is_met=is_met), _words(ours, "peak_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +121,12 @@ class Growth:
         wanted = [size for size in known if size[1] in self.sizes]
         pair = wanted if len(wanted) == 2 else known[-2:]
         if len(pair) < 2:
-            return Row(self.title, "", "", "", "", "", goal, _NOT_MEASURED)
+            return Row(self.title, goal, _NOT_MEASURED)
         small, large = (measurement.of(self.workload, *size)[self.ours] for size in pair)
         grown = large.spread("peak_bytes").median - small.spread("peak_bytes").median
         each = grown / (large.files - small.files)
         title = f"{self.title}, {small.files:,} to {large.files:,} files"
-        return Row(title, f"{each:.0f} B a file", "", "", "", "", goal, _met(is_met=each <= self.limit_bytes))
+        return Row(title, goal, _met(is_met=each <= self.limit_bytes), f"{each:.0f} B a file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +144,8 @@ class Cores:
         cores = measurement.machine.get("cores", "?")
         ours = found.get(self.ours)
         busy = f"{ours.spread('cpu_s').median / ours.spread('wall_s').median:.2f} cores busy" if ours else ""
-        return Row(
-            self.title + note,
-            busy,
-            "",
-            "",
-            "",
-            "",
-            f"all of {cores} cores",
-            "see the profile" if ours else _NOT_MEASURED,
-        )
+        met = "see the profile" if ours else _NOT_MEASURED
+        return Row(self.title + note, f"all of {cores} cores", met, busy)
 
 
 Goal = Ratio | Ceiling | Growth | Cores

@@ -66,16 +66,17 @@ def _conditions(measurement: Measurement) -> Iterator[str]:
             )
         yield words + "."
     yield ""
-    yield "Medians, in brackets the least and the most. Times are those of whole processes (os.wait4), the CPU time that of"
-    yield "all threads and children; calls of the library, and the index, are timed inside a process. Peak memory is that of"
-    yield "the largest process; where a sync has others parse, what they all hold at one time."
+    yield "Medians, in brackets the least and the most. Times are those of whole processes (os.wait4), the CPU time"
+    yield "that of all threads and children; calls of the library, and the index, are timed inside a process. Peak"
+    yield "memory is that of the largest process; where a sync has others parse, what they all hold at one time."
 
 
 def _goals(measurement: Measurement) -> Iterator[str]:
-    yield "| workload | ours | peer | ratio | of CPU times | of instructions | goal | met |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| workload | ours | peer | ratio | of least times | of CPU times | of instructions | goal | met |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for goal in GOALS:
-        yield f"| {' | '.join(goal.row(measurement))} |"
+        workload, aim, met, *figures = goal.row(measurement)
+        yield f"| {' | '.join([workload, *figures, aim, met])} |"
 
 
 def _workload(workload: Workload, measurement: Measurement) -> Iterator[str]:
@@ -99,7 +100,8 @@ def _rows(by_who: Mapping[str, Series], *, counted: bool) -> Iterator[str]:
         wall, cpu, peak = (spread_words(series.spread(name), name) for name in ("wall_s", "cpu_s", "peak_bytes"))
         ratio = ratio_words(series.spread("wall_s").median / first.spread("wall_s").median)
         row = f"| {where} | {who} | {len(series.runs)} | {wall} | {cpu} | {peak} | {ratio} |"
-        yield row + (f" {series.instructions or 0:,} |" if counted else "")
+        instructions = f"{series.instructions:,}" if series.instructions else ""
+        yield row + (f" {instructions} |" if counted else "")
 
 
 def _plot_lines(plots: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -75,7 +75,10 @@ class Measurement:
 
 
 def merged(measurements: Iterable[Measurement]) -> Measurement:
-    """Return several measurements as one: of a workload over a vault that two have, the later one's runs count."""
+    """Return several measurements as one: of a workload over a vault that two have, the later one's runs count.
+
+    What only some of them left out is not said to be left out: where it belongs, its row is missing.
+    """
     first, *others = measurements
     for other in others:
         replaced = {(one.workload, one.vault, one.files) for one in other.series}
@@ -83,7 +86,7 @@ def merged(measurements: Iterable[Measurement]) -> Measurement:
         first = Measurement(
             {**first.machine, **other.machine},
             first.conditions + other.conditions,
-            tuple(dict.fromkeys(first.left_out + other.left_out)),
+            tuple(what for what in first.left_out if what in other.left_out),
             (*kept, *other.series),
         )
     return first

@@ -127,6 +127,8 @@ def test_later_runs_of_a_workload_take_the_place_of_earlier_ones() -> None:
     assert together.of("status", SIZED, 1_000) == {OURS: later.series[0]}
     assert together.of("x", SIZED, 1) == {OURS: earlier.series[2]}
     assert len(together.conditions) == 2
+    assert together.left_out == earlier.left_out
+    assert merged([earlier, replace(later, left_out=())]).left_out == ()
 
 
 @pytest.mark.parametrize(("ours_s", "met"), [((0.5, 1.0, 9.0), "yes"), ((0.1, 1.1, 1.2), "**no**")])
