@@ -58,9 +58,15 @@ def parser() -> Iterator[Parser]:
 
 
 def children() -> set[int]:
-    """Processes that this one has started, and that it has not waited for."""
+    """Workers that this process has started, and that it has not waited for."""
     tasks = Path("/proc/self/task").iterdir()
-    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+    pids = {pid for task in tasks for pid in (task / "children").read_text().split()}
+    return {int(pid) for pid in pids if _may_be_worker(Path("/proc", pid, "cmdline").read_bytes())}
+
+
+def _may_be_worker(command: bytes) -> bool:
+    """Whether a process is a worker by its command, which is empty once the process has ended."""
+    return not command or workers.MODULE.encode() in command
 
 
 def expected(notes: Sequence[bytes]) -> list[Parsed]:

@@ -30,7 +30,6 @@ from bm_gitindex.indexlock import lock_index
 from bm_gitindex.statefolder import remove_leftover
 from bm_gitindex.syncing.cancellation import in_thread, run_in_loop, to_end
 from bm_gitindex.syncing.findings import Findings, Run, is_tied, look, set_database_aside
-from bm_gitindex.syncing.parsing import Parser
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
 from bm_gitindex.syncing.safety import check_rehearsal
 from bm_gitindex.worktree.tree import Tree
@@ -163,11 +162,13 @@ async def _store(run: Run, findings: Findings, report: SyncReport) -> Findings:
 
 
 async def _store_findings(run: Run, findings: Findings, report: SyncReport) -> None:
+    # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
+    from bm_gitindex.syncing.parsing import Parser
+
     parser = Parser(run.options.bounds)
     try:
         survey = findings.survey
-        await in_thread(lambda: parser.expect(len(survey.new) + len(survey.modified)))  # it starts while we import
-        # Imported here: SQLAlchemy costs half a second, which a run with nothing to store does not pay.
+        await in_thread(lambda: parser.expect(len(survey.new) + len(survey.modified)))  # workers start meanwhile
         from bm_gitindex.entities.soundness import damage_told
         from bm_gitindex.entities.store import open_store
         from bm_gitindex.syncing.storing import Storing
