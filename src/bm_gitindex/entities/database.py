@@ -222,6 +222,8 @@ def _touch(path: Path) -> None:
 
 def json_text(value: object) -> str:
     """Return JSON that people can read; half a surrogate pair, which UTF-8 has not, becomes an escape of JSON's own."""
+    if not value and isinstance(value, list | dict):  # as most of them are
+        return "[]" if isinstance(value, list) else "{}"
     text = _JSON.encode(value)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 

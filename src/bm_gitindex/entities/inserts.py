@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import JSON, func, insert, select
 
 from bm_gitindex.entities.chunks import INSERT_CHUNK, chunks
+from bm_gitindex.entities.database import json_text
 from bm_gitindex.entities.schema import entity
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Dialect, Table
     from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.types import TypeEngine
 
 _KEPT_STATEMENTS = 8
 """One for each table, of the databases in use: a process that syncs for years keeps no dialect of long ago."""
@@ -64,7 +66,14 @@ def _prepared(table: Table, columns: tuple[str, ...], dialect: Dialect) -> _Prep
     compiled = insert(table).inline().compile(dialect=dialect, column_keys=list(columns))
     if tuple(compiled.positiontup or ()) != columns:
         raise ValueError(f"not in the order of {table}: {', '.join(columns)}")
-    converters = (table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in columns)
+    converters = (_converter(table.c[name].type, dialect) for name in columns)
     return _Prepared(
         str(compiled), tuple((position, convert) for position, convert in enumerate(converters) if convert)
     )
+
+
+def _converter(column_type: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Return what SQLAlchemy would do to each value, None where it would do nothing."""
+    if isinstance(column_type, JSON):
+        return json_text  # which it would call by two others
+    return column_type.dialect_impl(dialect).bind_processor(dialect)

@@ -14,7 +14,7 @@ from bm_gitindex.worktree.reading import ReadError, Reading, hash_file, read_not
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Counters
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bm_gitindex.syncing.plan import Task
 
 BATCH_FILES = 500
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 _READ_AHEAD_BYTES = 16 * 1024 * 1024
 
 
@@ -98,8 +98,8 @@ class Intake:
         reading = self._ahead.pop(path, None)
         self._ahead_bytes -= len(reading.data or b"") if reading else 0
 
-    def batches(self, tasks: Sequence[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
-        """Yield the tasks' files in bounded batches; `on_file` is told how many were done so far.
+    def batches(self, tasks: deque[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
+        """Yield the tasks' files in bounded batches, and leave no task; `on_file` is told how many were done so far.
 
         Where workers parse, the next batch is read before one is yielded: it is parsed while that one is stored.
         """
@@ -117,21 +117,23 @@ class Intake:
         return Batch([self._parsed(file) for file in files], failed)
 
     def _read_batches(
-        self, tasks: Sequence[Task], on_file: Callable[[int], None]
+        self, tasks: deque[Task], on_file: Callable[[int], None]
     ) -> Iterator[tuple[list[_Read], list[Failed]]]:
         files: list[_Read] = []
         failed: list[Failed] = []
         batch_bytes = 0
-        for number, task in enumerate(tasks, 1):
+        number = 0
+        while tasks:
             if self._stop.is_set():
                 return
             try:
-                read, size_bytes = self._take(task)
+                read, size_bytes = self._take(tasks.popleft())
             except ReadError as error:
                 failed.append(self._failed(error.skipped))
             else:
                 files.append(read)
                 batch_bytes += size_bytes
+            number += 1
             on_file(number)
             if len(files) >= BATCH_FILES or batch_bytes >= BATCH_BYTES:
                 yield files, failed

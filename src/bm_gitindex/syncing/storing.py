@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -90,12 +91,16 @@ class Storing:
         await self._store.open_tie()
         self._apply_absences(plan, gone)
         await self._apply_renames(renames)
-        tasks = self._tasks(plan, renames)
+        tasks = deque(self._tasks(plan, renames))
         gone_paths = set(gone)
         lost = [file for file in plan.lost if file.path in gone_paths]
         elsewhere = None if self._findings.scope.is_whole else self._is_gone_elsewhere
         self._identities = Identities(self._store, tasks, lost, elsewhere)
         await self._identities.prepare(self._run.notices)
+        # Each task goes as its file is done, and so memory does not grow while the new index does.
+        self._survey.new.clear()
+        plan.new.clear()
+        plan.tasks.clear()
         await self._take_in(tasks, frozenset(renames))
         deletions = await self._settle(gone)
         self._report.files_parsed += self._intake.files_parsed
@@ -196,7 +201,7 @@ class Storing:
             self._leave(skipped)
         return skipped is not None
 
-    async def _take_in(self, tasks: Sequence[Task], renamed: frozenset[bytes]) -> None:
+    async def _take_in(self, tasks: deque[Task], renamed: frozenset[bytes]) -> None:
         async with aclosing(self._batches(tasks)) as batches:
             async for batch in batches:
                 await self._store_batch(batch, renamed)
@@ -230,7 +235,7 @@ class Storing:
         if settlement.gone:
             await self._store.remove([Delete(path) for path in settlement.gone])
         await self._store_batch(Batch(identities.held(), []), settlement.moved)
-        await self._take_in(identities.unheld(), settlement.moved)
+        await self._take_in(deque(identities.unheld()), settlement.moved)
         self._report.moved += len(settlement.moved)
         found_elsewhere = len(settlement.moved) - len(settlement.left)
         # Where the database has rows, what only the index knows may be known to it by another path.
@@ -238,7 +243,7 @@ class Storing:
         self._report.deleted += known_gone - found_elsewhere
         return len(gone) - found_elsewhere
 
-    async def _batches(self, tasks: Sequence[Task]) -> AsyncGenerator[Batch]:
+    async def _batches(self, tasks: deque[Task]) -> AsyncGenerator[Batch]:
         """Yield batches, each read in a thread.
 
         One is not read while another is stored: of two threads that run Python, each keeps the other from it, and after
