@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 # Text at this level and below is not read, as in markdown-it's CommonMark.
 DEEPEST_LEVEL = 20
-_EDGES = ("Start", "End")
 _LEVELS = {"BlockQuote": 1, "Item": 2}
 _OPAQUE = frozenset({"CodeBlock", "HtmlBlock"})
 _CONTAINERS = frozenset({"BlockQuote", "List", "Item"})
@@ -73,27 +72,20 @@ def text_blocks(body: str, max_nesting: int) -> Iterator[TextBlock]:
 
 def _blocks(body: str, source: bytes, seams: Seams, max_nesting: int) -> Iterator[TextBlock]:
     containers: list[Container] = []
-    in_item = is_opaque = False
-    text_start, text_end = -1, -1
-    for edge, block, span in _events(body):
-        if block not in _BLOCKS:
-            if text_start < 0 and not is_opaque:
-                text_start = span["start"]
-            text_end = span["end"]
-            continue
-        if text_start >= 0:
-            seams.pass_text(text_start, text_end, containers)
-            text_block = _text_block(source, slice(text_start, text_end), containers, in_item=in_item)
+    in_item = False
+    for edge, block, start, end in _edges(body):
+        if edge == "Text":
+            seams.pass_text(start, end, containers)
+            text_block = _text_block(source, slice(start, end), containers, in_item=in_item)
             if text_block is not None:
                 yield text_block
-            text_start = -1
+            continue
         is_start = edge == "Start"
-        is_opaque = is_start and block in _OPAQUE
         if block == "Item":
             in_item = is_start
         if block in _LEVELS:
-            _follow(containers, Container(block, span["start"]) if is_start else None, max_nesting)
-        _show_edge(seams, block, span["start"] if is_start else None, span["end"], containers)
+            _follow(containers, Container(block, start) if is_start else None, max_nesting)
+        _show_edge(seams, block, start if is_start else None, end, containers)
 
 
 def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers: list[Container]) -> None:
@@ -109,19 +101,38 @@ def _show_edge(seams: Seams, block: str, start: int | None, end: int, containers
         seams.pass_by(end)
 
 
-def _events(body: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield `Start` or `End`, the block's name, and the span; for what is inside a text, names that are no block's."""
+def _edges(body: str) -> Iterator[tuple[str, str, int, int]]:
+    """Yield `Start` or `End`, a block's name, and where it starts and ends; before an edge, `Text`, if some ends there.
+
+    A rule only ends. What is verbatim is no text.
+    """
+    text_start = text_end = -1
+    is_opaque = False
+    for event, span in _events(body):
+        edge, what = "End", event
+        if "Text" in event:
+            what = ""
+        elif "Start" in event:
+            edge, what = "Start", event["Start"]
+        elif "End" in event:
+            what = event["End"]
+        block = what if isinstance(what, str) else next(iter(what))
+        if block not in _BLOCKS:
+            if text_start < 0 and not is_opaque:
+                text_start = span["start"]
+            text_end = span["end"]
+            continue
+        if text_start >= 0:
+            yield "Text", "", text_start, text_end
+            text_start = -1
+        is_opaque = edge == "Start" and block in _OPAQUE
+        yield edge, block, span["start"], span["end"]
+
+
+def _events(body: str) -> Iterator[tuple[Any, Any]]:
+    """Yield the parser's own events: a name, or a mapping of one name to what there is to say, each with its span."""
     try:
-        events: Iterator[tuple[Any, Any]] = pyromark.events_with_range(with_plain_blanks(body), merge_text=True)
-        for event, span in events:
-            if isinstance(event, str):
-                yield event, event, span
-                continue
-            ((edge, what),) = event.items()
-            if edge in _EDGES:
-                yield edge, what if isinstance(what, str) else next(iter(what)), span
-            else:
-                yield edge, edge, span
+        yield from pyromark.events_with_range(with_plain_blanks(body), merge_text=True)
     except BaseException as error:
         # A panic in Rust is no Exception, and its class cannot be imported; one note must not end a whole run.
         if type(error).__name__ == "PanicException":

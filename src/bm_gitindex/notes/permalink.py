@@ -9,13 +9,11 @@ from bm_gitindex.notes.transliteration import IDEOGRAPHS, transliterate
 
 NOTE_SUFFIXES = (".md", ".markdown")
 
-_SEAM = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_SEAMS_OF_IDEOGRAPHS = (
+_SEAMS = (
+    re.compile(r"(?<=[a-z0-9])(?=[A-Z])"),
     re.compile(rf"(?<=[{IDEOGRAPHS}])(?=[A-Za-z0-9])"),
     re.compile(rf"(?<=[A-Za-z0-9])(?=[{IDEOGRAPHS}])"),
 )
-_NORMAL_PATH = re.compile(r"/?[^/.][^/]*(?:/[^/.][^/]*)*")
-"""Most paths: no part of them is empty, or begins with a dot."""
 _SEPARATORS = re.compile(rf"[^a-z0-9/.{IDEOGRAPHS}]+")
 
 
@@ -27,10 +25,8 @@ def generate_permalink(path: str) -> str:
     letter, digit, dot or slash becomes a hyphen. `transliteration` says how other scripts are spelled.
     """
     text = transliterate(without_note_suffix(_normal_path(path)))
-    text = _SEAM.sub("-", text)
-    if not text.isascii():
-        for seam in _SEAMS_OF_IDEOGRAPHS:
-            text = seam.sub("-", text)
+    for seam in _SEAMS[:1] if text.isascii() else _SEAMS:
+        text = seam.sub("-", text)
     text = _SEPARATORS.sub("-", text.replace("'", "").lower())
     return "/".join(segment.strip("-") for segment in text.split("/"))
 
@@ -50,7 +46,8 @@ def without_note_suffix(path: str) -> str:
 
 
 def _normal_path(path: str) -> str:
-    if _NORMAL_PATH.fullmatch(path):
+    parts = path.split("/")
+    if "" not in parts and "." not in parts:
         return path
     root = "/" if path.startswith("/") else ""
-    return root + "/".join(part for part in path.split("/") if part not in ("", "."))
+    return root + "/".join(part for part in parts if part not in ("", "."))

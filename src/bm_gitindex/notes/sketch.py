@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import struct
 from collections import Counter, defaultdict
-from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -46,8 +45,8 @@ def sketch(data: bytes) -> bytes:
     for span, count in Counter(_spans(data)).items():
         span_hash = crc32(span)
         sizes[span_hash] = sizes.get(span_hash, 0) + len(span) * count
-    kept = nsmallest(_MOST_SPANS, sizes)
-    return b"".join(_RECORD.pack(span_hash, min(sizes[span_hash], _MOST_BYTES)) for span_hash in kept)
+    kept = sorted(sizes)[:_MOST_SPANS]
+    return b"".join([_RECORD.pack(span_hash, min(sizes[span_hash], _MOST_BYTES)) for span_hash in kept])
 
 
 def common_share(one: bytes, other: bytes) -> float:
