@@ -36,9 +36,14 @@ def in_order(entries: Sequence[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda e: e.path)
 
 
+def decode_in_python(data: bytes) -> Index:
+    with mock.patch.object(codec, "native", None):
+        return decode(data)
+
+
 def decode_by_walking(data: bytes) -> Index:
     with mock.patch.object(codec, "_read_offset_table", return_value=None):
-        return decode(data)
+        return decode_in_python(data)
 
 
 def outcome(read: Callable[[bytes], Index], data: bytes) -> object:
@@ -47,6 +52,25 @@ def outcome(read: Callable[[bytes], Index], data: bytes) -> object:
         return listed(read(data))
     except (IndexDamagedError, IndexUnsupportedError) as error:
         return type(error)
+
+
+@given(values.entries(values.short_paths, max_size=8), values.short_paths, st.integers(0, 700), st.data())
+def test_an_index_answers_as_a_dictionary_would(
+    entries: list[Entry], path: bytes, second: int, data: st.DataObject
+) -> None:
+    entries = [e._replace(stat=e.stat._replace(ctime_s=data.draw(st.integers(0, 700)))) for e in entries]
+    expected = {e.path: e for e in in_order(entries)}
+    read = data.draw(st.sampled_from([decode, decode_in_python]))
+    index = read(encode(entries))
+    asked = data.draw(st.permutations([*expected, path, path + b"/x"]))
+    assert [index.get(one) for one in asked] == [expected.get(one) for one in asked]
+    assert index.below(path) == [one for one in expected if one.startswith(path + b"/")]
+    assert index.changed_since(second, 0) == [e.path for e in expected.values() if e.stat.ctime_s >= second]
+    assert (list(index), len(index), index.places) == (
+        list(expected),
+        len(expected),
+        {p: n for n, p in enumerate(expected)},
+    )
 
 
 # --- round trip ------------------------------------------------------------------------------------------------------
@@ -289,7 +313,7 @@ def _parts(entries: list[Entry]) -> tuple[bytes, list[tuple[int, int]]]:
     is_near_the_end=st.booleans(),
     is_resealed=st.booleans(),
 )
-def test_table_and_walk_agree_on_damaged_bytes(
+def test_all_readers_agree_on_damaged_bytes(
     entries: list[Entry], flips: list[tuple[int, int]], is_near_the_end: bool, is_resealed: bool
 ) -> None:
     whole = bytearray(encode(entries)[:-20])
@@ -299,13 +323,14 @@ def test_table_and_walk_agree_on_damaged_bytes(
     if is_resealed and whole[end : end + 4] == b"IEOT":
         whole[-20:] = sha1(whole[end : end + 8], usedforsecurity=False).digest()
     data = sealed(bytes(whole))
-    assert outcome(decode, data) == outcome(decode_by_walking, data)
+    assert outcome(decode, data) == outcome(decode_in_python, data) == outcome(decode_by_walking, data)
 
 
 @settings(max_examples=300)
 @given(st.integers(2, 4), st.integers(0, 3), st.binary(max_size=300))
 def test_no_bytes_whatsoever_raise_anything_but_the_two_errors(version: int, count: int, rest: bytes) -> None:
-    outcome(decode, sealed(header(count, version) + rest))
+    data = sealed(header(count, version) + rest)
+    assert outcome(decode, data) == outcome(decode_in_python, data)
 
 
 @settings(max_examples=200)
@@ -313,7 +338,8 @@ def test_no_bytes_whatsoever_raise_anything_but_the_two_errors(version: int, cou
 def test_a_sealed_lie_raises_nothing_but_the_two_errors(entries: list[Entry], at: int, mask: int) -> None:
     body = bytearray(encode(entries)[:-20])
     body[at % len(body)] ^= mask
-    outcome(decode, sealed(bytes(body)))
+    data = sealed(bytes(body))
+    assert outcome(decode, data) == outcome(decode_in_python, data)
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
