@@ -28,8 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measuring import write_byte_code
-from peers import BasicMemory, Ours, fresh_copy
+from peers import BasicMemory, Ours, fresh_copy, warm_up
 from vault import NOTES, PDFS, Shape, VaultMaker
 
 if TYPE_CHECKING:
@@ -157,8 +156,7 @@ def report(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
     if not source.exists():
         VaultMaker(Shape(arguments.notes, arguments.pdfs)).write(source)
     ours, theirs = Ours(folder / "ours", folder / "ours.log"), BasicMemory(folder, arguments.basic_memory)
-    write_byte_code()
-    ours.run("--version")
+    warm_up()
     size_mb = _size_bytes(source) / 1e6
     yield f"{arguments.notes:,} notes and {arguments.pdfs} PDFs, {size_mb:.0f} MB; {os.cpu_count()} cores, "
     yield f"Python {platform.python_version()}; {theirs.version()}; load {os.getloadavg()[0]:.1f} at the start"

@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measuring import environment, write_byte_code
-from peers import Ours
+from measuring import environment
+from peers import Ours, warm_up
 from vault import Shape, VaultMaker
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def main() -> None:
             VaultMaker(Shape(10_000, 0, "short", "wide")).write(vault)
             time.sleep(2.2)  # until no note is young
         ours = Ours(vault.resolve(), Path(temporary) / "log.txt")
-        write_byte_code()
+        warm_up()
         _prepare(arguments.workload, ours)
         if arguments.strace:
             _count_calls(ours.line(*_command(arguments.workload)), Path(temporary) / "calls.txt", arguments.lines)
@@ -171,7 +171,7 @@ def _names(frame: FrameType | None) -> list[str]:
 def _print_imports(line: list[str], lines: int) -> None:
     """Print what a command imports, by the time that each module takes itself."""
     command = [sys.executable, "-X", "importtime", *(line[1:] if line[0] == sys.executable else line)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=_environment())
     rows = [(int(own), int(whole), name) for own, whole, _, name in _IMPORT.findall(done.stderr)]
     print(f"{len(rows)} modules, {sum(own for own, _, _ in rows) / 1000:.1f} ms")
     print(f"{'itself, ms':>12}{'in all, ms':>12}  module")
@@ -181,8 +181,14 @@ def _print_imports(line: list[str], lines: int) -> None:
 
 def _count_calls(command: list[str], output: Path, lines: int) -> None:
     """Print how often each system call was made, and what it took."""
-    subprocess.run(["strace", "-c", "-f", "-o", str(output), *command], check=True, env=environment())
+    subprocess.run(["strace", "-c", "-f", "-o", str(output), *command], check=True, env=_environment())
     print("\n".join(output.read_text().splitlines()[: lines + 2]))
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of other processes, which does without the compiled part where we do."""
+    pure = {name: value for name, value in os.environ.items() if name == "BM_GITINDEX_PURE"}
+    return environment(**pure)
 
 
 def _arguments() -> argparse.Namespace:
@@ -192,7 +198,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lines", type=int, default=25, metavar="N")
     parser.add_argument("--strace", action="store_true", help="count system calls")
     parser.add_argument("--pure", action="store_true", help="without the compiled scanner")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.pure:
         os.environ["BM_GITINDEX_PURE"] = "1"
     return arguments

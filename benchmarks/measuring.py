@@ -1,7 +1,7 @@
 """What a whole process takes: wall time, CPU time of all its threads and children, peak memory, instructions.
 
 Used by `run.py` and `against_basic_memory.py`; `launch.py` starts what is measured. Python's byte code is written
-before anything is timed (`write_byte_code`), and the processes may write more of it (`environment`).
+before anything is timed (`peers.warm_up`), and the processes may write more of it (`environment`).
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _held_bytes(pid: int) -> int:
 
 
 def write_byte_code() -> None:
-    """Compile the installed bm_gitindex; what else is imported is compiled when a command runs for the first time."""
+    """Compile all of bm_gitindex."""
     subprocess.run([sys.executable, "-c", _COMPILE], check=True, env=environment())
 
 

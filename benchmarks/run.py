@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measuring import Cost, instructions, peak_together_bytes, smallest_peak_bytes, write_byte_code
+from measuring import Cost, instructions, peak_together_bytes, smallest_peak_bytes
+from peers import warm_up
 from report import write_report
 from results import USUAL, Measurement, Series, merged, read, to_json
 from surroundings import Others, facts
@@ -55,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        write_byte_code()
+        warm_up()
         for measurement in measured_so_far(arguments, folder):
             (output / "results.json").write_text(to_json(measurement), "utf-8")
     write_report(measurement, output)

@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--folders", dest="layout", choices=get_args(Layout), default="areas")
     parser.add_argument("--pdf-bytes", type=int, default=PDF_BYTES)
     parser.add_argument("--seed", type=int, default=SEED)
-    arguments = vars(parser.parse_args())
+    arguments = vars(parser.parse_intermixed_args())
     VaultMaker(Shape(**{name: value for name, value in arguments.items() if name != "folder"})).write(
         arguments["folder"]
     )
