@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _LAUNCHER = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py"))]
 _SHOWN_OF_LOG_BYTES = 2_000
 _LOOK_EVERY_S = 0.01
-_HELD = re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
+_HELD = re.compile(r"^VmRSS:\s+(\d+) kB", re.MULTILINE)
+_HELD_BESIDE_FILES = re.compile(r"^RssAnon:\s+(\d+) kB", re.MULTILINE)
 _COMPILE = """
 import compileall, pathlib, bm_gitindex
 compileall.compile_dir(pathlib.Path(bm_gitindex.__file__).parent, quiet=1)
@@ -86,13 +87,19 @@ def peak_together_bytes(command: Sequence[str], environment: Mapping[str, str]) 
     """Return the most memory that a command and the processes that it starts hold at one time.
 
     The kernel's account of a process has the largest of them alone. Here they are looked at every 10 ms, which takes
-    time: not for runs that are timed. Pages that processes share are counted once (PSS). None where /proc does not say.
+    time: not for runs that are timed. All that the command itself holds counts, and of the others what no file backs:
+    the files are mostly the same program's, in memory once. Their proportional share (PSS) would be less the more
+    processes of anyone else run the same Python. None where /proc does not say. Raises CalledProcessError.
     """
     most_bytes = 0
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
-        most_bytes = max(most_bytes, sum(map(_held_bytes, _family(process.pid))))
+        first, *others = _family(process.pid)
+        held_bytes = _held_bytes(first, _HELD) + sum(_held_bytes(pid, _HELD_BESIDE_FILES) for pid in others)
+        most_bytes = max(most_bytes, held_bytes)
         time.sleep(_LOOK_EVERY_S)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
     return most_bytes or None
 
 
@@ -108,9 +115,9 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _held_bytes(pid: int) -> int:
+def _held_bytes(pid: int, line: re.Pattern[str]) -> int:
     try:
-        held = _HELD.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
+        held = line.search(Path(f"/proc/{pid}/status").read_text())
     except OSError:
         return 0
     return int(held[1]) * 1024 if held else 0

@@ -72,13 +72,33 @@ def test_cost_is_that_of_the_process_and_not_of_who_started_it(tmp_path: Path) -
     assert 0.01 < cost.cpu_s < cost.wall_s + 0.05
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="no /proc that says what processes hold")
+_says_what_processes_hold = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="no /proc that says what processes hold"
+)
+
+
+@_says_what_processes_hold
 def test_memory_of_processes_at_one_time_is_added_up() -> None:
     hold = "import time; block = b'x' * 40_000_000; time.sleep(0.3)"
     both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
     held = peak_together_bytes([sys.executable, "-c", both], environment())
     assert held is not None
     assert 80_000_000 < held < 130_000_000
+
+
+@_says_what_processes_hold
+def test_memory_of_one_process_is_what_the_kernel_charges_it_with_though_others_run_the_same_python(
+    tmp_path: Path,
+) -> None:
+    work = [sys.executable, "-c", "import email.mime.text, sqlite3, time; time.sleep(0.1)"]
+    held = peak_together_bytes(work, environment())
+    assert held == pytest.approx(measured(work, environment(), tmp_path / "log").peak_bytes, rel=0.05)
+
+
+@_says_what_processes_hold
+def test_command_that_fails_has_no_peak() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        peak_together_bytes([sys.executable, "-c", "raise SystemExit(1)"], environment())
 
 
 def test_peak_memory_is_what_processes_hold_together_where_that_is_more() -> None:
