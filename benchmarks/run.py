@@ -41,7 +41,7 @@ from workloads import OURS_SYNC, WORKLOADS, Contender, Limits, Place, Workload
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_INSTRUCTIONS_OF = {"startup": None, "status": 1_000}
+_INSTRUCTIONS_OF = {"startup": None, "status": 3_000}
 """Workloads whose instructions are counted, and over how many files at most."""
 
 
