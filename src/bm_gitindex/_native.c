@@ -4,9 +4,9 @@
    read_table() finds the entries of an index that is as it should be (gitformat-index(5)).
 
    prove() proves files unchanged: a regular file has the entry's name, and a stat that is equal to what the entry holds
-   and older than the index (technical/racy-git). It makes two passes without the interpreter's lock, each on several
-   threads: the folders that the index knows are listed, and their names looked up in a table of the index's paths; then
-   the files that were found are asked for their stat. */
+   and older than the index (technical/racy-git). Without the interpreter's lock, several threads list the folders that
+   the index knows, look the names up in a table of its paths, and ask for the stat of what they found; the files of a
+   large folder are shared among them in a second pass. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -33,7 +33,7 @@
 
 enum { HEADER_BYTES = 12, STAT_BYTES = 40, ID_AT = 40, FLAGS_AT = 60, NAME_AT = 62, ID_BYTES = 20 };
 enum { EXTENDED = 0x4000, STAGE = 0x3000, NAME_LENGTH = 0x0FFF, KNOWN_EXTENDED = 0x6000 };
-enum { MOST_THREADS = 16, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
+enum { MOST_THREADS = 16, FILES_AT_ONCE = 512, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
@@ -355,11 +355,17 @@ static int fill_table(Work *work)
 
 /* --- first pass: listing ------------------------------------------------------------------------------------------ */
 
+static int open_below(int parent, const char *name)
+{
+    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Go down from the root name by name, so that no link is followed on the way. */
 static int open_folder(int root_fd, const Path *path)
 {
     char name[256];
     const char *start = path->start, *end = path->start + path->length;
-    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = start < end ? root_fd : open_below(root_fd, ".");
     while (fd >= 0 && start < end) {
         const char *slash = memchr(start, '/', (size_t)(end - start));
         size_t length = (size_t)((slash ? slash : end) - start);
@@ -368,12 +374,45 @@ static int open_folder(int root_fd, const Path *path)
         if (length < sizeof name) {
             memcpy(name, start, length);
             name[length] = '\0';
-            fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+            fd = open_below(parent, name);
         }
-        close(parent);
+        if (parent != root_fd)
+            close(parent);
         start += length + 1;
     }
     return fd;
+}
+
+static int is_unchanged(const Work *work, const unsigned char *entry, const struct stat *st)
+{
+    const uint64_t fields[] = {
+        (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec, (uint64_t)st->st_mtim.tv_sec,
+        (uint64_t)st->st_mtim.tv_nsec, st->st_dev, st->st_ino, st->st_mode & S_IXUSR ? 0100755 : 0100644,
+        st->st_uid, st->st_gid, (uint64_t)st->st_size,
+    };
+    unsigned char observed[STAT_BYTES];
+    if (!S_ISREG(st->st_mode) || st->st_size <= 0 || (uint64_t)st->st_size > work->most_bytes)
+        return 0;
+    if (load_be(entry + work->changed_at) >= work->timestamp_s || entry[FLAGS_AT] & (EXTENDED | STAGE) >> 8)
+        return 0;
+    for (size_t i = 0; i < STAT_BYTES / 4; i++)
+        store_be(observed + 4 * i, fields[i]);
+    for (size_t i = 0; i < STAT_BYTES; i++)
+        if ((observed[i] ^ entry[i]) & work->mask[i])
+            return 0;
+    return 1;
+}
+
+/* Ask for the stat of some of the files that were found in a folder. */
+static void ask(Work *work, int fd, const Folder *folder, uint32_t start, uint32_t end)
+{
+    size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
+    for (uint32_t i = start; i < end && !work->must_stop; i++) {
+        uint32_t entry = folder->entries[i];
+        struct stat st;
+        if (!fstatat(fd, work->paths[entry].start + prefix, &st, AT_SYMLINK_NOFOLLOW))
+            work->proven[entry] = (unsigned char)is_unchanged(work, work->index + work->offsets[entry], &st);
+    }
 }
 
 static int is_ordinary(const Work *work, const char *name, size_t length)
@@ -435,46 +474,22 @@ static void list_folder(Work *work, uint32_t number)
     }
     if (errno)
         folder->is_listed = 0; /* Python will say what is wrong with it */
+    else if (folder->entry_count <= FILES_AT_ONCE)
+        ask(work, dirfd(listing), folder, 0, folder->entry_count);
     closedir(listing);
     work->listed += folder->entry_count;
 }
 
-/* --- second pass: asking ------------------------------------------------------------------------------------------ */
-
-static int is_unchanged(const Work *work, const unsigned char *entry, const struct stat *st)
-{
-    const uint64_t fields[] = {
-        (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec, (uint64_t)st->st_mtim.tv_sec,
-        (uint64_t)st->st_mtim.tv_nsec, st->st_dev, st->st_ino, st->st_mode & S_IXUSR ? 0100755 : 0100644,
-        st->st_uid, st->st_gid, (uint64_t)st->st_size,
-    };
-    unsigned char observed[STAT_BYTES];
-    if (!S_ISREG(st->st_mode) || st->st_size <= 0 || (uint64_t)st->st_size > work->most_bytes)
-        return 0;
-    if (load_be(entry + work->changed_at) >= work->timestamp_s || entry[FLAGS_AT] & (EXTENDED | STAGE) >> 8)
-        return 0;
-    for (size_t i = 0; i < STAT_BYTES / 4; i++)
-        store_be(observed + 4 * i, fields[i]);
-    for (size_t i = 0; i < STAT_BYTES; i++)
-        if ((observed[i] ^ entry[i]) & work->mask[i])
-            return 0;
-    return 1;
-}
+/* --- second pass: asking, where there is much to ask ------------------------------------------------------------------ */
 
 static void ask_slice(Work *work, uint32_t number)
 {
     Slice slice = work->slices[number];
     const Folder *folder = &work->folders[slice.folder];
-    size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
     int fd = open_folder(work->root_fd, &folder->path);
     if (fd < 0)
         return;
-    for (uint32_t i = slice.start; i < slice.end && !work->must_stop; i++) {
-        uint32_t entry = folder->entries[i];
-        struct stat st;
-        if (!fstatat(fd, work->paths[entry].start + prefix, &st, AT_SYMLINK_NOFOLLOW))
-            work->proven[entry] = (unsigned char)is_unchanged(work, work->index + work->offsets[entry], &st);
-    }
+    ask(work, fd, folder, slice.start, slice.end);
     close(fd);
 }
 
@@ -483,6 +498,8 @@ static int cut_slices(Work *work)
     uint32_t room = 0;
     for (uint32_t number = 0; number < work->folder_count; number++) {
         uint32_t count = work->folders[number].is_listed ? work->folders[number].entry_count : 0;
+        if (count <= FILES_AT_ONCE)
+            continue;
         for (uint32_t start = 0; start < count; start += FILES_IN_A_SLICE) {
             uint32_t end = count - start > FILES_IN_A_SLICE ? start + FILES_IN_A_SLICE : count;
             if (work->slice_count == room && grow(&work->slices, &room, sizeof(Slice)))

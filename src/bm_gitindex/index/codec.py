@@ -38,6 +38,7 @@ _HEADER = struct.Struct(">4sII")
 _EXTENSION_HEADER = struct.Struct(">4sI")
 _EOIE_LENGTH = 4 + ID_LENGTH
 _SIZE_OFFSET = 36
+_FLAGS_OFFSET = 60
 _MOST_BYTES = 0xFFFF_FFFF
 """An offset has 32 bits, in IEOT as well."""
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
@@ -350,7 +351,7 @@ def update(index: Index, changes: "Mapping[bytes, bytes | None]") -> bytes:
     if index.entries_end is None:
         kept = {path: encode_entry(index[path]) for path in index if path not in changes}
         return update(Index.empty(), {**kept, **changes})
-    body = _Body(index.data)
+    body = _Body(index)
     copied = 0
     for path in sorted(changes):
         place = index.place(path)
@@ -369,10 +370,12 @@ def _start_of(index: Index, place: int) -> int:
 
 
 class _Body:
-    """The entries of a new index, one after the other."""
+    """The entries of a new index, one after the other; put together once, since they may be many."""
 
-    def __init__(self, old: bytes) -> None:
-        self._old = memoryview(old)
+    def __init__(self, index: Index) -> None:
+        self._old = memoryview(index.data)
+        self._may_copy_extended = index.version != 2
+        self._is_extended = False
         self._parts: list[bytes | memoryview] = []
         self._offsets = array("I")
         self._end = _HEADER.size
@@ -385,25 +388,30 @@ class _Body:
             self._offsets.extend(array("I", [offset + shift for offset in offsets]) if shift else offsets)
             self._parts.append(self._old[start:end])
             self._end += end - start
+            self._is_extended |= self._may_copy_extended and any(map(self._is_extended_at, offsets))
 
     def add(self, record: bytes) -> None:
         """Add an encoded entry."""
         self._offsets.append(self._end)
         self._parts.append(record)
         self._end += len(record)
+        self._is_extended |= bool(record[_FLAGS_OFFSET] & (FLAG_EXTENDED >> 8))
 
     def finished(self) -> bytes:
         """Return the bytes of the index. Raises ValueError for more than its offsets can name."""
         if self._end > _MOST_BYTES // 2:
             raise ValueError("too many entries for an index")
-        entries = b"".join([bytes(_HEADER.size), *self._parts])
-        flags = bytes([entries[offset + 60] for offset in self._offsets])
-        is_extended = any(flag & (FLAG_EXTENDED >> 8) for flag in set(flags))
-        header = _HEADER.pack(_SIGNATURE, 3 if is_extended else 2, len(self._offsets))
+        header = _HEADER.pack(_SIGNATURE, 3 if self._is_extended else 2, len(self._offsets))
         # git complains of an IEOT without a block.
         extensions = _offset_extensions(self._offsets, self._end) if self._offsets else ()
-        body = b"".join([header, memoryview(entries)[_HEADER.size :], *extensions])
-        return body + sha1(body, usedforsecurity=False).digest()
+        parts = [header, *self._parts, *extensions]
+        digest = sha1(usedforsecurity=False)
+        for part in parts:
+            digest.update(part)
+        return b"".join([*parts, digest.digest()])
+
+    def _is_extended_at(self, offset: int) -> int:
+        return self._old[offset + _FLAGS_OFFSET] & (FLAG_EXTENDED >> 8)
 
 
 def _refuse_folders_of_entries(index: Index, changes: "Mapping[bytes, bytes | None]") -> None:

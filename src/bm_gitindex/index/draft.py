@@ -63,7 +63,7 @@ class Draft:
             return None
         unexamined = [path for path in self._racy() if path not in self._changes and path not in self._confirmed]
         smudged = {path: encode_entry(self._index[path].with_size_zero()) for path in unexamined}
-        return update(self._index, self._changes | smudged)
+        return update(self._index, self._changes | smudged if smudged else self._changes)
 
     @property
     def entry_count(self) -> int:
