@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PACKAGE = "bm_gitindex"
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "options", "progress", "native"),
+    0: ("errors", "options", "progress", "native", "processors"),
     1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
         *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "writerlock", "config", "basicmemory"),

@@ -17,8 +17,9 @@ import pytest
 
 from bm_gitindex import Project, SyncRequest
 from bm_gitindex.options import NoteBounds
+from bm_gitindex.processors import cpu_count
 from bm_gitindex.syncing import parsing, workers
-from bm_gitindex.syncing.parsing import Parser, cpu_count, parse
+from bm_gitindex.syncing.parsing import Parser, parse
 from parity.grammar import note
 from support.child import environment
 from support.vault import Vault

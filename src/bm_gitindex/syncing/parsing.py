@@ -7,13 +7,13 @@ program than this one, is parsed here. So they decide how long a sync takes, and
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Parsed
 from bm_gitindex.notes.sketch import sketch
+from bm_gitindex.processors import cpu_count
 
 if TYPE_CHECKING:
     from bm_gitindex.options import NoteBounds
@@ -131,10 +131,3 @@ class Parser:
             if group.worker is worker:
                 group.worker = None
         worker.end()
-
-
-def cpu_count() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

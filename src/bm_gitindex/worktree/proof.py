@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.index.entry import FLAG_EXTENDED, STAT_FIELDS
 from bm_gitindex.index.stat import StatData, Trust, is_regular, stat_changes, stat_data
 from bm_gitindex.native import native
+from bm_gitindex.processors import cpu_count
 from bm_gitindex.rules import ORDINARY_ENDINGS, STRANGE_BEGINNINGS
 from bm_gitindex.worktree import placeholders
 
@@ -133,7 +134,7 @@ def prove(
         classifier.large_file_bytes,
         classifier.longest_path,
         b"".join(ending.encode() + b"\0" for ending in ORDINARY_ENDINGS),
-        min(_cores(), _MOST_THREADS, 1 + len(index) // _FILES_A_THREAD),
+        min(cpu_count(), _MOST_THREADS, 1 + len(index) // _FILES_A_THREAD),
         on_progress,
     )
     folders = {}
@@ -233,10 +234,6 @@ def _mask(trust: Trust) -> bytes:
     mtime_ns = _LOW_32 if trust.check_stat == "default" else 0
     mode = _LOW_32 if trust.filemode else _LOW_32 ^ 0o111
     return STAT_FIELDS.pack(ctime, ctime, _LOW_32, mtime_ns, 0, ctime, mode, 0, 0, _LOW_32)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _folders_of(index: "Index") -> list[bytes]:
