@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bm_gitindex import native as native_module
 from bm_gitindex import survey as surveying
 from bm_gitindex.index.compare import Evidence
 from bm_gitindex.index.entry import FLAG_EXTENDED, Entry
@@ -250,6 +253,35 @@ def test_many_files_in_one_folder_are_proven(project: Project) -> None:
         folders, missing = proven_by(prover, project, evidence)
         assert missing == {b"333.md"}
         assert folders[b""][1:] == (699, [(".basic-memory", True), ("333.md", False)])
+
+
+def test_however_deep_a_file_lies_it_is_found_unchanged(project: Project) -> None:
+    """The compiled prover leaves what lies far down to a survey's own way."""
+    for depth in (0, 1, 63, 64, 65, 200):
+        project.write("d/" * depth + "a.md")
+    entries = [project.entry(path) for path in project.files()]
+    longest = entries[0]._replace(path=b"d/" * 40_000 + b"b.md")
+    project.commit([*entries, longest])
+    snapshot = project.read()
+    evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+    surveys = [found_by(prover, project, evidence, OPTIONS) for prover in ("compiled", "python", "nothing")]
+    assert surveys[0] == surveys[1] == surveys[2]
+    assert (surveys[0]["unchanged"], surveys[0]["vanished"]) == (6, [longest.path])
+
+
+@pytest.mark.parametrize("wanted", ["", "0", "1"])
+def test_a_variable_of_the_environment_does_without_what_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    monkeypatch.setenv("BM_GITINDEX_PURE", wanted)
+    is_there = importlib.util.find_spec("bm_gitindex._native") is not None
+    assert (native_module._loaded() is not None) is (is_there and wanted != "1")
+
+
+def test_where_nothing_was_compiled_python_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BM_GITINDEX_PURE", raising=False)
+    monkeypatch.setitem(sys.modules, "bm_gitindex._native", None)
+    assert native_module._loaded() is None
 
 
 ANY_NAME = st.binary(max_size=12).filter(lambda name: not {0, 47} & set(name))

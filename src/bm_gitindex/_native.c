@@ -33,7 +33,7 @@
 
 enum { HEADER_BYTES = 12, STAT_BYTES = 40, ID_AT = 40, FLAGS_AT = 60, NAME_AT = 62, ID_BYTES = 20 };
 enum { EXTENDED = 0x4000, STAGE = 0x3000, NAME_LENGTH = 0x0FFF, KNOWN_EXTENDED = 0x6000 };
-enum { MOST_THREADS = 16, FILES_AT_ONCE = 512, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
+enum { MOST_THREADS = 16, MOST_DEPTH = 64, FILES_AT_ONCE = 512, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
@@ -210,7 +210,7 @@ static size_t read_entry(const unsigned char *index, size_t limit, unsigned vers
     }
     const unsigned char *end = memchr(index + name_at, '\0', limit - name_at);
     size_t length = end ? (size_t)(end - (index + name_at)) : 0;
-    if (!end || length > UINT16_MAX || (flags & NAME_LENGTH) != (length < NAME_LENGTH ? length : NAME_LENGTH))
+    if (!end || (flags & NAME_LENGTH) != (length < NAME_LENGTH ? length : NAME_LENGTH))
         return 0;
     *path = (Path){(const char *)index + name_at, (uint32_t)length};
     size_t next = at + ((name_at - at + length + 8) & ~(size_t)7);
@@ -305,7 +305,7 @@ static int read_paths(Work *work)
         unsigned flags = (unsigned)work->index[at + FLAGS_AT] << 8 | work->index[at + FLAGS_AT + 1];
         size_t name_at = at + NAME_AT + (flags & EXTENDED ? 2 : 0);
         const char *end = memchr(start + name_at, '\0', work->index_bytes - name_at);
-        if (!end || end - (start + name_at) > UINT16_MAX)
+        if (!end || end - (start + name_at) > UINT32_MAX)
             return -1;
         work->paths[i] = (Path){start + name_at, (uint32_t)(end - (start + name_at))};
     }
@@ -320,7 +320,8 @@ static int add_folder(Work *work, const char *start, uint32_t length)
     return 0;
 }
 
-/* In the order of an index, paths below one folder follow each other: each folder is met once. */
+/* In the order of an index, paths below one folder follow each other: each folder is met once. The way down to a folder
+   is gone for each anew, so that those far down are left to Python. */
 static int find_folders(Work *work)
 {
     Path before = {NULL, 0};
@@ -331,9 +332,14 @@ static int find_folders(Work *work)
         uint32_t shared = 0;
         while (shared < path.length && shared < before.length && path.start[shared] == before.start[shared])
             shared++;
-        for (uint32_t at = shared; at < path.length; at++)
-            if (path.start[at] == '/' && add_folder(work, path.start, at))
+        unsigned depth = 0;
+        for (uint32_t at = 0; at < path.length && depth < MOST_DEPTH; at++) {
+            if (path.start[at] != '/')
+                continue;
+            depth++;
+            if (at >= shared && add_folder(work, path.start, at))
                 return -1;
+        }
         before = path;
     }
     return 0;

@@ -73,6 +73,15 @@ def test_an_index_answers_as_a_dictionary_would(
     )
 
 
+def test_an_index_beyond_32_bits_is_neither_read_nor_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encode([entry(b"a")])
+    monkeypatch.setattr(codec, "_MOST_BYTES", len(data) - 1)
+    with pytest.raises(IndexUnsupportedError, match="bytes is not supported"):
+        decode(data)
+    with pytest.raises(ValueError, match="too many entries"):
+        encode([entry(b"a")])
+
+
 # --- round trip ------------------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ from bm_gitindex.index.entry import (
 from bm_gitindex.native import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _SIGNATURE = b"DIRC"
 _VERSIONS = (2, 3, 4)
@@ -39,6 +39,7 @@ _EXTENSION_HEADER = struct.Struct(">4sI")
 _EOIE_LENGTH = 4 + ID_LENGTH
 _SIZE_OFFSET = 36
 _FLAGS_OFFSET = 60
+_REMEMBERED_BYTES = 4096
 _MOST_BYTES = 0xFFFF_FFFF
 """An offset has 32 bits, in IEOT as well."""
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
@@ -289,18 +290,21 @@ def _verify_names(table: _Table) -> None:
         if not all(starmap(lt, pairwise(stages))):
             raise IndexDamagedError("the entries are not in order")
     merged = [name for name, flags in zip(names, table.flags, strict=True) if not flags & FLAG_STAGE]
-    if not _folders(merged).isdisjoint(merged):
+    known = set(merged)
+    if any(folder in known for folder in _folders(merged)):
         raise IndexDamagedError("a path in the index is both a file and a folder")
 
 
-def _folders(names: "Iterable[bytes]") -> set[bytes]:
-    folders: set[bytes] = set()
+def _folders(names: "Iterable[bytes]") -> "Iterator[bytes]":
+    """Yield the folders above some names; one far down, whose path is long, perhaps more than once."""
+    seen: set[bytes] = set()
     for parent in {name.rpartition(b"/")[0] for name in names}:
         folder = parent
-        while folder and folder not in folders:
-            folders.add(folder)
+        while folder and folder not in seen:
+            yield folder
+            if len(folder) <= _REMEMBERED_BYTES:
+                seen.add(folder)
             folder = folder.rpartition(b"/")[0]
-    return folders
 
 
 def _verify_flags(data: bytes, table: _Table, version: int) -> None:

@@ -198,14 +198,6 @@ class Index(Mapping[bytes, Entry]):
         place = self.find(path)
         return place is not None and bool(self.data[self.offsets[place] + 60] & (FLAG_EXTENDED >> 8))
 
-    def record(self, path: bytes) -> bytes | None:
-        """Return the bytes of an entry as versions 2 and 3 write it, or None where this index is of version 4."""
-        place = self.find(path)
-        if self.version == 4 or place is None:
-            return None
-        offset = self.offsets[place]
-        return self.data[offset : offset + record_length(len(path), extended=self.is_extended(path))]
-
     def _name(self, place: int) -> bytes:
         return self._names[place] if self._names is not None else self._name_at(self.offsets[place])
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bm_gitindex.worktree.tree import Tree
 
 _MOST_THREADS = 16
+_MOST_DEPTH = 64
 _FILES_A_THREAD = 500
 _LOW_32 = 0xFFFF_FFFF
 _NS_PER_S = 1_000_000_000
@@ -161,6 +162,8 @@ class PythonProver:
         folders = {}
         seen = 0
         for folder in _folders_of(self._index):
+            if folder and folder.rpartition(b"/")[0] not in folders:
+                continue
             with suppress(OSError):  # whoever lists it in the plain way will say what is wrong with it
                 folders[folder] = self._prove_folder(folder)
                 seen += folders[folder].proven
@@ -237,10 +240,10 @@ def _mask(trust: Trust) -> bytes:
 
 
 def _folders_of(index: "Index") -> list[bytes]:
-    """Return the root and every folder above an entry, each before those below it."""
+    """Return the root and the folders above entries, each before those below it; not those far down."""
     folders: set[bytes] = {b""}
     for folder in {path.rpartition(b"/")[0] for path in index}:
-        above = folder
+        above = b"/".join(folder.split(b"/", _MOST_DEPTH)[:_MOST_DEPTH])
         while above not in folders:
             folders.add(above)
             above = above.rpartition(b"/")[0]

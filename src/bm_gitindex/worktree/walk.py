@@ -61,9 +61,7 @@ class Scope:
         return any(path[length : length + 1] == b"/" and path[:length] in self._wanted for length in self._lengths)
 
     def known(self, index: "Index") -> set[bytes]:
-        """Return the paths of an index that are in the scope, or on the way to something in it."""
-        if self.is_whole:
-            return set(index)
+        """Return the paths of an index that are in a scope of some paths, or on the way to something in it."""
         below = (known for path in self._wanted for known in index.below(path))
         return {*below, *(path for path in self._wanted | self._ancestors if path in index)}
 
