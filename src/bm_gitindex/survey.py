@@ -112,7 +112,8 @@ class Surveyor:
             survey.unchanged += listing.proven
             survey.counters.dirs_seen += 1
             survey.counters.files_seen += len(listing.files) + listing.proven
-            on_progress(survey.counters.files_seen)
+            if listing.files:  # whoever proved the others has told of them
+                on_progress(survey.counters.files_seen)
         if proof:
             missing |= proof.withdraw(proof.folders)
             ignored = proof.withdraw_ignored(ruled)

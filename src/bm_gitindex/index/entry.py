@@ -160,6 +160,10 @@ class Index(Mapping[bytes, Entry]):
             bool(extended & EXTENDED_INTENT_TO_ADD),
         )
 
+    def path_at(self, place: int) -> bytes:
+        """Return the path of the entry at a place."""
+        return self._names[place] if self._names is not None else self._name_at(self.offsets[place])
+
     def find(self, path: bytes) -> int | None:
         """Return at which place a path stands, or None where it is not in the index."""
         if self._places is None:
@@ -167,24 +171,24 @@ class Index(Mapping[bytes, Entry]):
             # A few are searched for; for many, a table is quicker.
             if self._asked <= len(self.offsets) >> _SEARCHED_SHIFT:
                 place = self.place(path)
-                return place if place < len(self.offsets) and self._name(place) == path else None
+                return place if place < len(self.offsets) and self.path_at(place) == path else None
         return self.places.get(path)
 
     def place(self, path: bytes) -> int:
         """Return at which place a path stands, or would stand."""
-        return bisect_left(range(len(self.offsets)), path, key=self._name)
+        return bisect_left(range(len(self.offsets)), path, key=self.path_at)
 
     def below(self, folder: bytes) -> list[bytes]:
         """Return the paths below a folder."""
         # What comes after a slash is smaller than what comes after a zero, the next character.
         start, end = self.place(folder + b"/"), self.place(folder + b"0")
-        return [self._name(place) for place in range(start, end)]
+        return [self.path_at(place) for place in range(start, end)]
 
     def changed_since(self, second: int, seconds_at: int) -> list[bytes]:
         """Return the paths of the entries whose time, at this place of their stat fields, is not before a second."""
         first, data, offsets = second.to_bytes(4, "big"), self.data, self.offsets
         times = [data[offset + seconds_at : offset + seconds_at + 4] for offset in offsets]
-        return [self._name(place) for place, time in enumerate(times) if time >= first]
+        return [self.path_at(place) for place, time in enumerate(times) if time >= first]
 
     def stat_fields(self, path: bytes) -> tuple[int, ...] | None:
         """Return the ten stat fields of a path, in the order of `StatData`, or None where it is not in the index."""
@@ -197,9 +201,6 @@ class Index(Mapping[bytes, Entry]):
             return False
         place = self.find(path)
         return place is not None and bool(self.data[self.offsets[place] + 60] & (FLAG_EXTENDED >> 8))
-
-    def _name(self, place: int) -> bytes:
-        return self._names[place] if self._names is not None else self._name_at(self.offsets[place])
 
     def _name_at(self, offset: int) -> bytes:
         data = self.data

@@ -9,7 +9,6 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import FLAG_EXTENDED, STAT_FIELDS
@@ -36,7 +35,6 @@ _NS_PER_S = 1_000_000_000
 _MODE_BITS = 0o170100
 _ENTRY_MODES = {0o100000: 0o100644, 0o100100: 0o100755}
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
-_NEGATED = bytes([1, 0, *range(2, 256)])
 
 
 class Unproven:
@@ -86,9 +84,12 @@ class Proof:
 
     def missing(self) -> set[bytes]:
         """Return the paths that are not proven unchanged."""
-        if 0 not in self._proven:
-            return set()
-        return set(compress(self._index, self._proven.translate(_NEGATED)))
+        missing = set()
+        place = self._proven.find(0)
+        while place >= 0:
+            missing.add(self._index.path_at(place))
+            place = self._proven.find(0, place + 1)
+        return missing
 
     def withdraw(self, folders: "Collection[bytes]") -> set[bytes]:
         """Take back what is proven of the files in these folders; return their paths."""

@@ -92,6 +92,9 @@ def walk(
         except OSError as error:
             yield Listing(prefix, 0, is_empty=False, files=[], skipped=[skipped_for(folder, error)])
             continue
+        if proven and not entries:
+            yield Listing(prefix, dev, is_empty=False, files=[], skipped=[], proven=proven, rules=rules or None)
+            continue
         found = sorted(entries, key=lambda entry: entry.name)
         skipped: list[Skipped] = []
         if any(entry.name == ".gitignore" for entry in found):
