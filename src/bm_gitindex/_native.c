@@ -5,8 +5,8 @@
 
    prove() proves files unchanged: a regular file has the entry's name, and a stat that is equal to what the entry holds
    and older than the index (technical/racy-git). Without the interpreter's lock, several threads list the folders that
-   the index knows, look the names up in a table of its paths, and ask for the stat of what they found; the files of a
-   large folder are shared among them in a second pass. */
+   the index knows, look up what it has of each name, and ask for the stat of what they found; the files of a large folder
+   are shared among them in a second pass. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -51,8 +51,9 @@ typedef struct {
     Path path;
     int is_listed;
     uint64_t dev;
-    uint32_t *entries; /* of files that were found, and may be proven */
+    uint32_t *entries; /* of the files in it, in order of name */
     uint32_t entry_count, entry_room;
+    unsigned char *is_found; /* for each of them: a file of its name is there, and may be proven */
     Names folders, others;
 } Folder;
 
@@ -78,8 +79,6 @@ typedef struct {
     Path *paths;
     Folder *folders; /* the first is the root */
     uint32_t folder_count, folder_room;
-    uint32_t *table; /* by hash: 0, or the number of an entry plus 1 */
-    uint32_t table_mask;
     Slice *slices;
     uint32_t slice_count;
     unsigned char *proven;
@@ -259,41 +258,7 @@ static PyObject *read_table(PyObject *module, PyObject *argument)
     return Py_None;
 }
 
-/* --- the table of paths ------------------------------------------------------------------------------------------- */
-
-static const uint64_t HASH_START = 14695981039346656037u; /* FNV-1a */
-
-static uint64_t hashed(uint64_t hash, const char *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return hash;
-}
-
-static void put(Work *work, uint32_t number)
-{
-    const Path *path = &work->paths[number];
-    uint64_t hash = hashed(HASH_START, path->start, path->length);
-    uint32_t at = (uint32_t)(hash ^ hash >> 32) & work->table_mask;
-    while (work->table[at])
-        at = (at + 1) & work->table_mask;
-    work->table[at] = number + 1;
-}
-
-/* Return the entry of this name in a folder, or -1. `hash` is that of the folder's path, slash included. */
-static int64_t entry_at(const Work *work, const Path *folder, uint64_t hash, const char *name, size_t length)
-{
-    size_t prefix = folder->length ? folder->length + 1u : 0;
-    hash = hashed(hash, name, length);
-    uint32_t at = (uint32_t)(hash ^ hash >> 32) & work->table_mask;
-    for (; work->table[at]; at = (at + 1) & work->table_mask) {
-        const Path *path = &work->paths[work->table[at] - 1];
-        if (path->length == prefix + length && !memcmp(path->start + prefix, name, length) &&
-            !memcmp(path->start, folder->start, folder->length))
-            return work->table[at] - 1;
-    }
-    return -1;
-}
+/* --- folders, and what the index has in each --------------------------------------------------------------------------- */
 
 static int read_paths(Work *work)
 {
@@ -320,42 +285,46 @@ static int add_folder(Work *work, const char *start, uint32_t length)
     return 0;
 }
 
+static int add_entry(Folder *folder, uint32_t entry)
+{
+    if (folder->entry_count == folder->entry_room && grow(&folder->entries, &folder->entry_room, sizeof *folder->entries))
+        return -1;
+    folder->entries[folder->entry_count++] = entry;
+    return 0;
+}
+
 /* In the order of an index, paths below one folder follow each other: each folder is met once. The way down to a folder
    is gone for each anew, so that those far down are left to Python. */
 static int find_folders(Work *work)
 {
+    uint32_t above[MOST_DEPTH + 1] = {0}; /* the folders on the way to the path before */
+    unsigned depth = 0;
     Path before = {NULL, 0};
     if (add_folder(work, (const char *)work->index, 0))
         return -1;
     for (uint32_t i = 0; i < work->entry_count; i++) {
         Path path = work->paths[i];
-        uint32_t shared = 0;
+        uint32_t shared = 0, at;
         while (shared < path.length && shared < before.length && path.start[shared] == before.start[shared])
             shared++;
-        unsigned depth = 0;
-        for (uint32_t at = 0; at < path.length && depth < MOST_DEPTH; at++) {
+        while (depth && work->folders[above[depth]].path.length >= shared)
+            depth--;
+        at = depth ? work->folders[above[depth]].path.length + 1 : 0;
+        for (; at < path.length && depth <= MOST_DEPTH; at++) {
             if (path.start[at] != '/')
                 continue;
-            depth++;
-            if (at >= shared && add_folder(work, path.start, at))
-                return -1;
+            if (++depth <= MOST_DEPTH) {
+                if (add_folder(work, path.start, at))
+                    return -1;
+                above[depth] = work->folder_count - 1;
+            }
         }
+        if (depth > MOST_DEPTH)
+            depth = MOST_DEPTH;
+        else if (add_entry(&work->folders[above[depth]], i))
+            return -1;
         before = path;
     }
-    return 0;
-}
-
-static int fill_table(Work *work)
-{
-    uint32_t size = 16;
-    while (size < 2 * (uint64_t)work->entry_count)
-        size *= 2;
-    work->table_mask = size - 1;
-    work->table = calloc(size, sizeof *work->table);
-    if (!work->table)
-        return -1;
-    for (uint32_t i = 0; i < work->entry_count; i++)
-        put(work, i);
     return 0;
 }
 
@@ -409,14 +378,14 @@ static int is_unchanged(const Work *work, const unsigned char *entry, const stru
     return 1;
 }
 
-/* Ask for the stat of some of the files that were found in a folder. */
+/* Ask for the stat of some of the files in a folder, where they were found. */
 static void ask(Work *work, int fd, const Folder *folder, uint32_t start, uint32_t end)
 {
     size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
     for (uint32_t i = start; i < end && !work->must_stop; i++) {
         uint32_t entry = folder->entries[i];
         struct stat st;
-        if (!fstatat(fd, work->paths[entry].start + prefix, &st, AT_SYMLINK_NOFOLLOW))
+        if (folder->is_found[i] && !fstatat(fd, work->paths[entry].start + prefix, &st, AT_SYMLINK_NOFOLLOW))
             work->proven[entry] = (unsigned char)is_unchanged(work, work->index + work->offsets[entry], &st);
     }
 }
@@ -434,18 +403,36 @@ static int is_ordinary(const Work *work, const char *name, size_t length)
     return 0;
 }
 
-static int sort_in(Work *work, Folder *folder, uint64_t hash, const struct dirent *found)
+/* Return at which place among a folder's entries a name stands, or -1. */
+static int64_t place_of(const Work *work, const Folder *folder, const char *name, size_t length)
+{
+    size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
+    const Path wanted = {name, (uint32_t)length};
+    uint32_t low = 0, high = folder->entry_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const Path *path = &work->paths[folder->entries[middle]];
+        int order = order_of(&(Path){path->start + prefix, (uint32_t)(path->length - prefix)}, &wanted);
+        if (!order)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+static int sort_in(Work *work, Folder *folder, const struct dirent *found)
 {
     const char *name = found->d_name;
     size_t length = strlen(name);
     if (found->d_type == DT_DIR)
         return add_name(&folder->folders, name, length);
     if ((found->d_type == DT_REG || found->d_type == DT_UNKNOWN) && is_ordinary(work, name, length)) {
-        int64_t entry = entry_at(work, &folder->path, hash, name, length);
-        if (entry >= 0 && work->paths[entry].length <= work->longest_path) {
-            if (folder->entry_count == folder->entry_room && grow(&folder->entries, &folder->entry_room, sizeof(uint32_t)))
-                return -1;
-            folder->entries[folder->entry_count++] = (uint32_t)entry;
+        int64_t place = place_of(work, folder, name, length);
+        if (place >= 0 && work->paths[folder->entries[place]].length <= work->longest_path) {
+            folder->is_found[place] = 1;
             return 0;
         }
     }
@@ -455,7 +442,6 @@ static int sort_in(Work *work, Folder *folder, uint64_t hash, const struct diren
 static void list_folder(Work *work, uint32_t number)
 {
     Folder *folder = &work->folders[number];
-    uint64_t hash = hashed(HASH_START, folder->path.start, folder->path.length);
     struct stat st;
     int fd = open_folder(work->root_fd, &folder->path);
     DIR *listing = fd >= 0 && !fstat(fd, &st) ? fdopendir(fd) : NULL;
@@ -464,8 +450,12 @@ static void list_folder(Work *work, uint32_t number)
             close(fd);
         return;
     }
-    if (folder->path.length)
-        hash = hashed(hash, "/", 1);
+    folder->is_found = calloc(folder->entry_count + 1u, 1);
+    if (!folder->is_found) {
+        work->is_out_of_memory = 1;
+        closedir(listing);
+        return;
+    }
     folder->dev = st.st_dev;
     folder->is_listed = 1;
     for (;;) {
@@ -473,7 +463,7 @@ static void list_folder(Work *work, uint32_t number)
         struct dirent *found = readdir(listing);
         if (!found)
             break;
-        if (strcmp(found->d_name, ".") && strcmp(found->d_name, "..") && sort_in(work, folder, hash, found)) {
+        if (strcmp(found->d_name, ".") && strcmp(found->d_name, "..") && sort_in(work, folder, found)) {
             work->is_out_of_memory = 1;
             break;
         }
@@ -627,6 +617,8 @@ static PyObject *described(const Work *work, const Folder *folder)
     uint32_t proven = 0;
     for (uint32_t i = 0; others && i < folder->entry_count; i++) {
         const Path *path = &work->paths[folder->entries[i]];
+        if (!folder->is_found[i])
+            continue;
         if (work->proven[folder->entries[i]])
             proven++;
         else if (append_name(others, path->start + prefix, path->length - prefix))
@@ -671,7 +663,7 @@ static PyObject *proven_by(Work *work, unsigned thread_count, PyObject *on_progr
         PyErr_SetString(PyExc_ValueError, "an offset does not lead to an entry");
         return NULL;
     }
-    if (find_folders(work) || fill_table(work))
+    if (find_folders(work))
         return PyErr_NoMemory();
     if (run_pass((Pass){work, list_folder, work->folder_count}, thread_count, on_progress))
         return NULL;
@@ -686,12 +678,12 @@ static void release(Work *work)
 {
     for (uint32_t i = 0; i < work->folder_count; i++) {
         free(work->folders[i].entries);
+        free(work->folders[i].is_found);
         free(work->folders[i].folders.bytes);
         free(work->folders[i].others.bytes);
     }
     free(work->folders);
     free(work->paths);
-    free(work->table);
     free(work->slices);
     free(work->proven);
     pthread_cond_destroy(&work->ended);
