@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +46,7 @@ def note(vault: Vault, number: int) -> Upsert:
         relations=upsert.note.relations if number % 100 else [],
         warnings=[] if number % 1_000 != 7 else ["created ignored: not an ISO 8601 date"],
     )
-    return replace(upsert, note=rows)
+    return upsert._replace(note=rows)
 
 
 async def fill(database: Path, vault: Vault) -> None:

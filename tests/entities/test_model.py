@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -64,7 +64,7 @@ class Folder:
         moved = []
         for old, new in new_by_old.items():
             upsert = self.files[old]
-            moved.append((old, replace(upsert, file=replace(upsert.file, path=new.encode()))))
+            moved.append((old, upsert._replace(file=upsert.file._replace(path=new.encode()))))
         moved_ids = {new: self.ids[old] for old, new in new_by_old.items()}
         self.remove([*new_by_old, *new_by_old.values()])
         self.put(upsert for _old, upsert in moved)
@@ -130,7 +130,7 @@ def _upsert(path: str, note: Any) -> Upsert:
 
 
 def _called(upsert: Upsert, permalink: str | None) -> Upsert:
-    return upsert if upsert.note is None else replace(upsert, note=upsert.note._replace(permalink=permalink))
+    return upsert if upsert.note is None else upsert._replace(note=upsert.note._replace(permalink=permalink))
 
 
 def _content(database: AnyDatabase) -> dict[str, list[tuple[Any, ...]]]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def strings_in(value: object) -> Iterator[str]:
 
 
 def assert_storable(note: ParsedNote) -> None:
-    for text in strings_in(astuple(note)):
+    for text in strings_in(note):
         assert "\x00" not in text
         text.encode()
     json.dumps(note.metadata, allow_nan=False)

@@ -20,6 +20,7 @@ from bm_gitindex.options import NoteBounds
 from bm_gitindex.processors import cpu_count
 from bm_gitindex.syncing import parsing, workers
 from bm_gitindex.syncing.parsing import Parser, parse
+from bm_gitindex.syncing.parsing_worker import NICENESS
 from parity.grammar import note
 from support.child import environment
 from support.vault import Vault
@@ -236,6 +237,13 @@ def test_what_lies_in_the_present_folder_is_not_imported(
     assert get_all(parser, NOTES) == expected(NOTES)
     assert parser.works_ahead
     assert not (tmp_path / "imported").exists()
+
+
+def test_the_process_that_asks_goes_before_its_workers(parser: Parser) -> None:
+    put_all(parser, NOTES)
+    parser.get()
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in children()} == {min(mine + NICENESS, 19)}
 
 
 def test_ctrl_c_is_left_to_who_asks(parser: Parser) -> None:

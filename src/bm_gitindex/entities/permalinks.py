@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import select
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 _FIRST_NUMBERS_TRIED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One file that is about to be stored, and the permalinks that it may lay claim to."""
 
     path: bytes

@@ -20,8 +20,7 @@ MOST_TAGS = 50
 """Tags to look for at once. Each is a part of the query, and a database takes only so many."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """What is known of one file's outside: its path, its content's id, its size and times."""
 
     path: bytes
@@ -59,8 +58,7 @@ class Parsed(NamedTuple):
     sketch: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Upsert:
+class Upsert(NamedTuple):
     """A file whose content is new to the database, at a path that may have a row already."""
 
     file: FileRecord
@@ -79,15 +77,13 @@ class Upsert:
         return (*(self.note.warnings if self.note else ()), *self.warnings)
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
+class Refresh(NamedTuple):
     """A file whose row has the right content id; its size and times are brought up to date."""
 
     file: FileRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A file of known content that is now found at another path. Its row keeps id and permalink."""
 
     old_path: bytes

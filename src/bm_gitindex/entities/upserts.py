@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy import bindparam, delete, update
@@ -35,8 +34,7 @@ _GIVEN_APART = ("project_id", "external_id")
 """Columns that an entity gets when it is new, whatever its file says."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(NamedTuple):
     """One upsert, what the database has at its path, and what it will have."""
 
     upsert: Upsert

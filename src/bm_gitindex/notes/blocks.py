@@ -7,8 +7,7 @@ pulldown-cmark finds the blocks, as plain CommonMark without extensions: a table
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyromark
 
@@ -39,8 +38,7 @@ class MarkdownUnreadableError(ValueError):
     """Nested deeper than the bound allows, or more than the parser itself can take."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextBlock:
+class TextBlock(NamedTuple):
     """The text of one paragraph or heading."""
 
     text: str | None

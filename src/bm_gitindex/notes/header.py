@@ -7,9 +7,8 @@ the value of its anchor, and counts with all that hangs below it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -58,8 +57,7 @@ def load_json(text: str, bounds: NoteBounds) -> JsonValue:
     return _json_part(value, bounds, 0).value
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A value, and what it costs when every alias below it is written out."""
 
     value: JsonValue

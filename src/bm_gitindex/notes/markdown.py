@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.notes.blocks import DEEPEST_LEVEL, MarkdownUnreadableError, text_blocks
 from bm_gitindex.notes.observations import parse_observation
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from bm_gitindex.options import NoteBounds
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What the Markdown of a note says."""
 
     observations: tuple[Observation, ...] = ()
@@ -74,7 +72,7 @@ class _Items:
     def _counted(self, observation: Observation) -> Observation:
         self._tag_count += len(observation.tags)
         if observation.tags and self._tag_count > self._most:
-            return replace(observation, tags=observation.tags[:-1])
+            return observation._replace(tags=observation.tags[:-1])
         return observation
 
     def body(self) -> Body:

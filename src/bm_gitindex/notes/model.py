@@ -5,8 +5,7 @@ Every string can be stored as UTF-8 and holds neither NUL nor half a surrogate p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 JsonValue: TypeAlias = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """A fact about the note: `[category] content #tag (context)`."""
 
     category: str | None
@@ -29,8 +27,7 @@ class Observation:
     """What stands in the last parentheses, if the text ends with them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """A link from the note: `type [[target]] (context)` in a list item, or a plain `[[target]]`."""
 
     type: str
@@ -40,8 +37,7 @@ class Relation:
     context: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedNote:
+class ParsedNote(NamedTuple):
     """Everything that is read from a single note."""
 
     title: str | None

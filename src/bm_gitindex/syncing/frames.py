@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.entities.records import NoteRows, Parsed
@@ -12,6 +13,9 @@ from bm_gitindex.notes import shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    Read = Callable[[int], bytes]
+    """Returns exactly as many bytes as it is asked for."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -22,8 +26,8 @@ def frame(value: object) -> bytes:
     return _LENGTH.pack(len(text)) + text
 
 
-def read_frame(read: Callable[[int], bytes]) -> Any:
-    """Return the next JSON value; `read` returns exactly as many bytes as it is asked for."""
+def read_frame(read: Read) -> Any:
+    """Return the next JSON value."""
     (length,) = _LENGTH.unpack(read(_LENGTH.size))
     return json.loads(read(length))
 
@@ -33,19 +37,22 @@ def notes_frame(notes: Sequence[bytes]) -> bytes:
     return b"".join([frame([len(data) for data in notes]), *notes])
 
 
-def read_notes(read: Callable[[int], bytes]) -> list[bytes]:
+def read_notes(read: Read) -> list[bytes]:
     """Return the next notes."""
-    return [read(length) for length in read_frame(read)]
+    lengths: list[int] = read_frame(read)
+    data = read(sum(lengths))  # at once: each read is a chance to wait for other threads
+    ends = accumulate(lengths)
+    return [data[end - length : end] for length, end in zip(lengths, ends, strict=True)]
 
 
 def parsed_frame(group: Sequence[Parsed]) -> bytes:
     """Return what was made of some notes as it is sent."""
-    return frame([_plain(parsed) for parsed in group])
+    return frame([[*_plain(rows), sketch.hex()] for rows, sketch in group])
 
 
-def read_parsed(read: Callable[[int], bytes]) -> list[Parsed]:
+def read_parsed(read: Read) -> list[Parsed]:
     """Return what was made of the next notes."""
-    return [_parsed(*value) for value in read_frame(read)]
+    return [Parsed(_rows(fields), bytes.fromhex(sketch)) for *fields, sketch in read_frame(read)]
 
 
 def identity() -> list[object]:
@@ -53,20 +60,19 @@ def identity() -> list[object]:
     return [shape.__file__, shape.PARSER_VERSION, list(NoteRows._fields)]
 
 
-def _plain(parsed: Parsed) -> list[object]:
-    rows = parsed.rows
-    times = {"created": _time_text(rows.created), "modified": _time_text(rows.modified)}
-    return [{**rows._asdict(), **times}, parsed.sketch.hex()]
+def _plain(rows: NoteRows) -> Sequence[object]:
+    """Return the fields of a note; its times, which few have, as text."""
+    if rows.created is None and rows.modified is None:
+        return rows
+    return [field.isoformat() if isinstance(field, datetime) else field for field in rows]
 
 
-def _parsed(fields: dict[str, Any], sketch: str) -> Parsed:
-    times = {"created": _time(fields["created"]), "modified": _time(fields["modified"])}
-    return Parsed(NoteRows(**{**fields, **times}), bytes.fromhex(sketch))
+def _rows(plain: Sequence[Any]) -> NoteRows:
+    rows = NoteRows._make(plain)
+    if rows.created is None and rows.modified is None:
+        return rows
+    return rows._replace(created=_time(rows.created), modified=_time(rows.modified))
 
 
-def _time_text(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
-
-
-def _time(text: str | None) -> datetime | None:
+def _time(text: Any) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 BATCH_FILES = 500
 BATCH_BYTES = 2 * 1024 * 1024
+_BATCHES_AHEAD = 2
+"""With one, workers have nothing to do while this process reads."""
 _READ_AHEAD_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A file that was read, and what has to be stored of it."""
 
     task: Task
@@ -101,14 +102,15 @@ class Intake:
     def batches(self, tasks: deque[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
         """Yield the tasks' files in bounded batches, and leave no task; `on_file` is told how many were done so far.
 
-        Where workers parse, the next batch is read before one is yielded: it is parsed while that one is stored.
+        Where workers parse, the next batches are read before one is yielded: they are parsed while that one is stored.
         """
         self._parser.expect(sum(_is_note(task) for task in tasks))
+        ahead = _BATCHES_AHEAD if self._parser.works_ahead else 0
         waiting: deque[tuple[list[_Read], list[Failed]]] = deque()
         for read in self._read_batches(tasks, on_file):
             self._parser.flush()
             waiting.append(read)
-            if len(waiting) > self._parser.works_ahead:
+            if len(waiting) > ahead:
                 yield self._batch(*waiting.popleft())
         while waiting and not self._stop.is_set():
             yield self._batch(*waiting.popleft())

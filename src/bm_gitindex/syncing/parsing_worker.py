@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+NICENESS = 5
+"""Where there are no more processors than processes, the one that asks goes first: it does what only one can do."""
 
 
 def main() -> NoReturn:
     """Work until the other end of a pipe is closed."""
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the process that asks, and this one follows it
     out = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)  # whatever a library may print is no answer
