@@ -8,11 +8,11 @@ which may be a matter of chains and circles. Then all of it is written.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
 
 from sqlalchemy import Column, MetaData, String, Table, bindparam, func, insert, or_, select, update
 
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.externalid import new_external_id
 from bm_gitindex.entities.links import changed_keys, mark_pending, resolve_some
 from bm_gitindex.entities.records import Contested, HeldIdentity
 from bm_gitindex.entities.rows import Names
@@ -195,7 +195,7 @@ class Adopting:
                     update(entity).where(entity.c.id.in_(ids)).values(permalink=None, alias_key=None)
                 )
             else:
-                rows = [{"row_id": row_id, "new_id": str(uuid4())} for row_id in ids]
+                rows = [{"row_id": row_id, "new_id": new_external_id()} for row_id in ids]
                 statement = update(entity).where(by_id).values(external_id=bindparam("new_id"))
                 await self._connection.execute(statement, rows)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
-from uuid import uuid4
 
 from sqlalchemy import bindparam, delete, update
 
 from bm_gitindex.entities.chunks import QUERY_CHUNK, chunks
+from bm_gitindex.entities.externalid import new_external_id
 from bm_gitindex.entities.inserts import insert_entities, insert_rows
 from bm_gitindex.entities.permalinks import Claim, assign_permalinks
 from bm_gitindex.entities.rows import (
@@ -110,7 +110,7 @@ async def _insert_entities(
         return {}
     columns = [column.name for column in entity.c if column.name in _GIVEN_APART or column.name in new[0].columns]
     values = itemgetter(*columns)
-    rows = [values({"project_id": project_id, "external_id": str(uuid4()), **change.columns}) for change in new]
+    rows = [values({"project_id": project_id, "external_id": new_external_id(), **change.columns}) for change in new]
     ids = await insert_entities(connection, project_id, columns, rows)
     return dict(zip((change.path for change in new), ids, strict=True))
 
