@@ -91,13 +91,14 @@ def index_write_unsafe(vault: str, target: str, repetitions: str) -> None:
 def one_change(vault: str) -> Callable[[], bytes]:
     """Return what encodes a project's index with the entry in the middle changed."""
     from bm_gitindex import Project
-    from bm_gitindex.index.codec import encode_entry, update
+    from bm_gitindex.index.encoding import encode_entry, update
+    from bm_gitindex.index.records import Records
     from bm_gitindex.indexfile import read_index
 
     index = read_index(Project(vault).state).index
     path = sorted(index)[len(index) // 2]
     changed = {path: encode_entry(index[path].with_size_zero())}
-    return lambda: update(index, changed)
+    return lambda: bytes(update(index, Records(changed)))
 
 
 def _print_medians(work: Callable[[], object], repetitions: str) -> None:

@@ -17,14 +17,14 @@ import pytest
 
 from bm_gitindex import indexfile, indexlock
 from bm_gitindex.errors import IndexDamagedError, LockHeldError, StateFolderError, StateWriteError
-from bm_gitindex.index.codec import encode
 from bm_gitindex.index.compare import Baseline
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import lock_index, set_aside
 from bm_gitindex.statefolder import StateFolder
 from bm_gitindex.writerlock import WriterLock
 from support import faults
-from support.values import entry
+from support.values import as_encoded, entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,7 +299,7 @@ def test_gits_lock_is_waited_for(project: Project, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(time, "sleep", nap)
     with lock_index(project.state, 10, "test") as lock:
         assert len(naps) == 2
-        lock.commit(encode([entry()]))
+        lock.commit(as_encoded(encode([entry()])))
     assert len(project.read().index) == 1
 
 
@@ -428,7 +428,7 @@ def test_a_failing_commit_leaves_the_old_index_and_no_lock(
 
 def commit_bytes(project: Project, data: bytes) -> None:
     with lock_index(project.state, 0, "test") as lock:
-        lock.commit(data)
+        lock.commit(as_encoded(data))
 
 
 def test_a_folder_that_cannot_be_synced_is_told_although_the_index_is_in_place(
@@ -499,13 +499,13 @@ def test_a_full_disk_leaves_the_old_index(tmp_path: Path) -> None:
         state = StateFolder(mount)
         state.ensure()
         with lock_index(state, 0, "test") as lock:
-            lock.commit(encode([entry(b"a")]))
+            lock.commit(as_encoded(encode([entry(b"a")])))
         with lock_index(state, 0, "test") as lock, pytest.raises(StateWriteError, match="No space left"):
-            lock.commit(encode([entry(b"%06d" % n) for n in range(3000)]))
+            lock.commit(as_encoded(encode([entry(b"%06d" % n) for n in range(3000)])))
         assert list(read_index(state).index) == [b"a"]
         assert not state.index_lock.exists()
         with lock_index(state, 0, "test") as lock:
-            lock.commit(encode([entry(b"b")]))
+            lock.commit(as_encoded(encode([entry(b"b")])))
         assert list(read_index(state).index) == [b"b"]
     finally:
         subprocess.run(["umount", str(mount)], check=True)

@@ -14,8 +14,9 @@ import pytest
 from bm_gitindex import Options
 from bm_gitindex import verify as verifying
 from bm_gitindex.errors import IndexUnsupportedError, LockHeldError, SchemaUnsupportedError, StateFolderError
-from bm_gitindex.index import codec
+from bm_gitindex.index import codec, encoding
 from bm_gitindex.index.entry import Tracking
+from bm_gitindex.index.records import Records
 from bm_gitindex.index.stat import stat_data
 from bm_gitindex.indexlock import lock_index
 from bm_gitindex.notes import shape
@@ -90,12 +91,12 @@ def assert_clean(verification: Verification, files: int) -> None:
 
 def forge(vault: Vault, changes: dict[bytes, Entry | None]) -> None:
     """Write an index with these changes as a sync does, and tie the database to it."""
-    records = {path: None if entry is None else codec.encode_entry(entry) for path, entry in changes.items()}
-    data = codec.update(vault.index, records)
+    records = {path: None if entry is None else encoding.encode_entry(entry) for path, entry in changes.items()}
+    encoded = encoding.update(vault.index, Records(records))
     with lock_index(vault.project.state, 0, "test") as lock:
-        lock.commit(data)
+        lock.commit(encoded)
     vault.age_index()
-    vault.execute("UPDATE project SET index_trailer = ?", data[-20:].hex())
+    vault.execute("UPDATE project SET index_trailer = ?", encoded.trailer.hex())
 
 
 def without_foreign_keys(vault: Vault, statement: str, *parameters: object) -> None:
@@ -286,9 +287,9 @@ def test_a_file_beyond_the_range_of_times(tmp_path: Path) -> None:
 
 def test_an_unmerged_entry_is_none(vault: Vault) -> None:
     entry = vault.index[b"one.md"]
-    record = bytearray(codec.encode_entry(entry._replace(path=b"zzz.md")))
+    record = bytearray(encoding.encode_entry(entry._replace(path=b"zzz.md")))
     record[60] |= 0x20  # stage 2
-    records = {path: codec.encode_entry(vault.index[path]) for path in vault.index} | {b"zzz.md": bytes(record)}
+    records = {path: encoding.encode_entry(vault.index[path]) for path in vault.index} | {b"zzz.md": bytes(record)}
     data = sealed(header(len(records)) + b"".join(records[path] for path in sorted(records)))
     vault.index_path.write_bytes(data)
     vault.execute("UPDATE project SET index_trailer = ?", data[-20:].hex())

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from bm_gitindex.errors import LockHeldError, StateWriteError
 from bm_gitindex.filesystem import devices_of_one_clock
 from bm_gitindex.index.compare import LockClock
-from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.indexfile import owner_text
 from bm_gitindex.statefolder import remove_leftover, restrict, sync_folder, write_all, write_file
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bm_gitindex.index.encoding import Encoded
     from bm_gitindex.statefolder import StateFolder
     from bm_gitindex.writerlock import WriterLock
 
@@ -58,14 +58,14 @@ class IndexLock:
         if not is_ours:
             raise _taken_away(state.index_lock)
 
-    def commit(self, data: bytes) -> None:
-        """Replace the index by these bytes, durably. Raises StateWriteError."""
+    def commit(self, encoded: Encoded) -> None:
+        """Replace the index by this one, durably. Raises StateWriteError."""
         state = self._state
         self.check()
         with write_errors_named(state.index):
-            timestamp_s = self._write(data)
+            timestamp_s = self._write(encoded)
         with write_errors_named(state.index_owner):
-            write_file(state.index_owner, owner_text(data[-ID_LENGTH:], timestamp_s))
+            write_file(state.index_owner, owner_text(encoded.trailer, timestamp_s))
         with write_errors_named(state.index):
             self.check()
             state.index_lock.rename(state.index)
@@ -74,13 +74,14 @@ class IndexLock:
         except OSError as error:
             raise StateWriteError(f"cannot make {state.index} durable: {error.strerror}; sync once more") from error
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, encoded: Encoded) -> int:
         """Write `index.lock` durably and return T: the second of its mtime, low 32 bits. Raises OSError."""
         fd = os.open(self._state.index_lock, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if not os.path.samestat(os.fstat(fd), self._ours):
                 raise _taken_away(self._state.index_lock)
-            write_all(fd, data)
+            for block in encoded.blocks():
+                write_all(fd, block)
             os.fsync(fd)
             return stored_time(os.fstat(fd).st_mtime_ns)[0]
         finally:

@@ -11,10 +11,11 @@ import pytest
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
 from bm_gitindex.index import codec
-from bm_gitindex.index.codec import decode, encode, update
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode
 from support.beside import as_we_read, paths_read
 from support.git import Git
-from support.values import HELLO_ID, entry, extension, header, record, sealed
+from support.values import HELLO_ID, entry, extension, header, record, sealed, updated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def test_f12_an_unknown_extension_is_passed_over_if_upper_case_and_refused_if_lo
 
 def test_f52_an_extension_that_is_passed_over_is_not_written_again(both: Beside) -> None:
     data = sealed(header(3) + ENTRY_BYTES + extension(b"XYZW", b"x"))
-    both.git.index.write_bytes(update(decode(data), {}))
+    both.git.index.write_bytes(updated(decode(data), {}))
     assert extensions_of(both.git.index.read_bytes()) == [b"IEOT", b"EOIE"]
     assert both.git.entries() == ENTRIES
 
@@ -83,7 +84,7 @@ def test_f54_what_git_keeps_beside_the_entries_is_dropped_on_write(both: Beside)
     assert kept == [b"TREE", b"UNTR", b"FSMN", b"REUC"]
     before = both.git.entries()
     assert as_we_read(data) == before
-    ours = update(decode(data), {})
+    ours = updated(decode(data), {})
     assert not any(name in ours for name in kept)
     both.git.index.write_bytes(ours)
     assert both.git.entries() == before
@@ -144,7 +145,7 @@ def test_f16_the_offset_extensions_are_of_gits_shape(both: Beside, threads: int)
     both.git.index.write_bytes(encode(ENTRIES))
     both.git.cacheinfo(b"100644 " + HELLO + b" 0\tz", index_threads=3)
     by_git = both.git.index.read_bytes()
-    for data in (by_git, update(decode(by_git), {})):
+    for data in (by_git, updated(decode(by_git), {})):
         table_at = data.rindex(b"IEOT")
         end_at = len(data) - 20 - 32
         assert data[end_at : end_at + 8] == b"EOIE" + struct.pack(">I", 24)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bm_gitindex.errors import IndexDamagedError
-from bm_gitindex.index.codec import decode, update
+from bm_gitindex.index.codec import decode
 from bm_gitindex.index.entry import EMPTY_BLOB_ID, Tracking
 from support.beside import CLEAN, paths_read
 from support.project import OLD_S
-from support.values import HELLO_ID, header, record, sealed
+from support.values import HELLO_ID, header, record, sealed, updated
 
 if TYPE_CHECKING:
     from bm_gitindex.options import LargeFilePolicy
@@ -151,7 +151,7 @@ def test_r97_an_empty_file_of_which_git_knows_only_the_name_is_what_its_entry_sa
 def test_r98_intent_to_add_is_kept_while_nobody_looks_and_ends_with_a_sync(both: Beside) -> None:
     intend_to_add(both, b"hello\n")
     data = both.project.state.index.read_bytes()
-    read = both.read(update(decode(data), {}))
+    read = both.read(updated(decode(data), {}))
     assert read.git == read.ours == [both.stored("f.md")]
     both.sync()
     both.lend()
@@ -177,7 +177,7 @@ def test_r99_an_unmerged_path_is_unknown_to_us(both: Beside, version: int) -> No
 def test_r100_sides_of_a_merge_are_dropped_on_write(both: Beside) -> None:
     lines = [b"100644 %s %d\tf.md" % (HELLO, stage) for stage in (1, 2, 3)]
     both.git.cacheinfo(*lines, b"100644 " + HELLO + b" 0\tz.md")
-    both.git.index.write_bytes(update(decode(both.git.index.read_bytes()), {}))
+    both.git.index.write_bytes(updated(decode(both.git.index.read_bytes()), {}))
     assert [(shown.entry.path, shown.stage) for shown in both.git.shown()] == [(b"z.md", 0)]
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
-from bm_gitindex.index.codec import decode, encode, update
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode
 from support.beside import CLEAN, as_we_read, git_version, paths_read
-from support.values import SOME_ID, STAT, compressed_record, entry, header, record, sealed
+from support.values import SOME_ID, STAT, compressed_record, entry, header, record, sealed, updated
 
 if TYPE_CHECKING:
     from support.beside import Beside
@@ -71,7 +72,7 @@ def test_f41_the_empty_index_that_git_writes_is_read(both: Beside) -> None:
     both.git("read-tree", "--empty")
     data = both.git.index.read_bytes()
     assert both.read(data) == ([], [])
-    assert both.read(update(decode(data), {})) == ([], [])
+    assert both.read(updated(decode(data), {})) == ([], [])
     assert both.git_verifies() == ""
 
 
@@ -141,7 +142,7 @@ def test_f06_names_are_padded_with_one_to_eight_nul(both: Beside) -> None:
         data = both.git.index.read_bytes()
         assert paths_read(as_we_read(data)) == [name]
         # git writes no extension beside a single entry: the bytes are ours but for our two.
-        ours = update(decode(data), {})
+        ours = updated(decode(data), {})
         assert ours[12:].startswith(data[12:-20])
         assert 1 <= len(data) - 32 - 62 - length <= 8
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex.errors import IndexDamagedError
-from bm_gitindex.index.codec import decode, encode, encode_entry, is_valid_path, update
+from bm_gitindex.index.codec import decode, is_valid_path
+from bm_gitindex.index.encoding import encode, encode_entry
 from bm_gitindex.rules import SkipReason
 from support.beside import CLEAN, paths_read
-from support.values import SOME_ID, entry, header, record, sealed
+from support.values import SOME_ID, entry, header, record, sealed, updated
 
 if TYPE_CHECKING:
     from support.beside import Beside
@@ -159,4 +160,4 @@ def test_f19_a_file_and_a_folder_of_one_name_are_never_together(both: Beside, na
     assert names[0] not in [e.path for e in both.git.entries()]
     for known, added in ((names[0], names[-1]), (names[-1], names[0])):
         with pytest.raises(ValueError, match="folder"):
-            update(decode(encode([entry(known)])), {added: encode_entry(entry(added))})
+            updated(decode(encode([entry(known)])), {added: encode_entry(entry(added))})

@@ -207,7 +207,7 @@ def test_r54_an_edit_within_the_tick_in_which_the_file_was_hashed_is_seen(both: 
     assert both.answers() == (CLEAN, CLEAN, 0)  # as git writes it, whoever reads it
     draft = Draft(both.project.read().index, Baseline(0, is_trusted=False), clock_at(both, M + 1), Trust(ctime=False))
     draft.put(read.path, read.stat, read.blob_id, Tracking.CONTENT)
-    both.project.commit_bytes(draft.encode() or b"", M + 1)
+    both.project.commit_bytes(bytes(draft.encode() or b""), M + 1)
     assert both.answers() == (MODIFIED_GIT, MODIFIED, 1)
 
 
@@ -219,7 +219,7 @@ def test_r107_a_file_on_a_device_with_a_clock_of_its_own_is_never_settled(both: 
     assert both.answers() == (CLEAN, CLEAN, 0)  # as git writes it, whoever reads it
     draft = Draft(both.project.read().index, Baseline(0, is_trusted=False), clock_at(both, LATE_S), Trust(ctime=False))
     draft.put(read.path, read.stat, read.blob_id, Tracking.CONTENT)
-    both.project.commit_bytes(draft.encode() or b"")
+    both.project.commit_bytes(bytes(draft.encode() or b""))
     assert both.answers() == (MODIFIED_GIT, MODIFIED, 1)
 
 

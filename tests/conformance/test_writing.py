@@ -11,13 +11,14 @@ from dulwich.index import Index as DulwichIndex
 from hypothesis import example, given, settings
 
 from bm_gitindex.errors import LockHeldError
-from bm_gitindex.index.codec import decode, encode, encode_entry, update
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode, encode_entry
 from bm_gitindex.index.entry import Entry
 from bm_gitindex.index.stat import StatData
 from bm_gitindex.indexlock import lock_index
 from support import values
 from support.beside import CLEAN
-from support.values import entry
+from support.values import entry, updated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def test_f73_git_writes_on_from_what_is_written_and_we_from_that(both: Beside) -
     both.git.cacheinfo(b"100644 " + SOME + b" 0\tb")
     index = decode(both.git.index.read_bytes())
     assert [index[e.path] for e in kept] == kept
-    both.git.index.write_bytes(update(index, {b"b": None, b"e": encode_entry(entry(b"e"))}))
+    both.git.index.write_bytes(updated(index, {b"b": None, b"e": encode_entry(entry(b"e"))}))
     assert both.git.entries() == [*kept, entry(b"e")]
 
 
@@ -108,7 +109,7 @@ def test_f74_entries_that_git_wrote_are_written_again_as_they_are(both: Beside, 
     before = both.git.entries()
     index = decode(both.git.index.read_bytes())
     assert index.version == version
-    assert both.read(update(index, {})) == (before, before)
+    assert both.read(updated(index, {})) == (before, before)
 
 
 def test_f17_a_null_id_is_written_by_neither(both: Beside) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
-from bm_gitindex.index.codec import decode, encode
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.index.entry import Entry, Tracking
 from fuzz.targets import check_index
 from support import values

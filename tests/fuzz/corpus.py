@@ -6,7 +6,7 @@ import struct
 from functools import cache
 from typing import TYPE_CHECKING
 
-from bm_gitindex.index.codec import encode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.index.entry import Entry, Tracking
 from support import values
 from support.values import compressed_record, entry, extension, header, record

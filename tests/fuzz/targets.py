@@ -24,8 +24,9 @@ from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.errors import BmGitIndexError, IndexDamagedError, IndexUnsupportedError
 from bm_gitindex.ignore import IgnoreRules
 from bm_gitindex.index import codec
-from bm_gitindex.index.codec import decode, encode_entry, update
+from bm_gitindex.index.codec import decode
 from bm_gitindex.index.compare import Baseline, Verdict, examine, examine_pointer
+from bm_gitindex.index.encoding import encode_entry
 from bm_gitindex.index.stat import Trust
 from bm_gitindex.notes.links import alias_key, link_key, link_target
 from bm_gitindex.notes.parser import parse_note
@@ -33,7 +34,7 @@ from bm_gitindex.notes.permalink import generate_permalink, title_from_path
 from bm_gitindex.options import NoteBounds
 from bm_gitindex.oracle.entries import indexed_files
 from bm_gitindex.project import Project
-from support.values import sealed
+from support.values import sealed, updated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,7 +108,7 @@ def check_index(data: bytes, index: Index) -> None:
     check(paths == sorted(set(paths)), "paths are not in order")
     for entry in index.values():
         _check_entry(entry, index)
-    check(list(decode(update(index, {})).items()) == list(index.items()), "written anew it is another index")
+    check(list(decode(updated(index, {})).items()) == list(index.items()), "written anew it is another index")
     indexed_files(data, index)  # dulwich, which may raise one error of its own, and must not read something else
     if crc32(data) % _ONE_IN == 0:
         _compare_with_libgit2(data, index)
@@ -116,7 +117,7 @@ def check_index(data: bytes, index: Index) -> None:
 def _check_entry(entry: Entry, index: Index) -> None:
     check(codec.is_valid_path(entry.path), "not a path for an index")
     check(index.stat_fields(entry.path) == entry.stat, "two ways to the stat fields")
-    again = decode(update(index, {entry.path: encode_entry(entry.with_size_zero())}))
+    again = decode(updated(index, {entry.path: encode_entry(entry.with_size_zero())}))
     check(again[entry.path] == entry.with_size_zero(), "a smudged entry is another one")
     verdicts = {
         examine(entry, entry.stat, entry.tracking, _WORTHLESS, _TRUST),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bm_gitindex.index.codec import encode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.oracle.entries import ReadersDifferError
 from fuzz.corpus import DICTIONARIES, seeds
 from fuzz.mutation import mutated

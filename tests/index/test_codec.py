@@ -13,11 +13,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
-from bm_gitindex.index import codec
-from bm_gitindex.index.codec import decode, encode, encode_entry, is_valid_path, update
+from bm_gitindex.index import codec, encoding
+from bm_gitindex.index.codec import decode, is_valid_path
+from bm_gitindex.index.encoding import encode, encode_entry, update
 from bm_gitindex.index.entry import Entry, Index
+from bm_gitindex.index.records import Records
 from support import values
-from support.values import compressed_record, entry, extension, header, record, sealed
+from support.values import compressed_record, entry, extension, header, record, sealed, updated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +77,8 @@ def test_an_index_answers_as_a_dictionary_would(
 
 def test_an_index_beyond_32_bits_is_neither_read_nor_written(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode([entry(b"a")])
-    monkeypatch.setattr(codec, "_MOST_BYTES", len(data) - 1)
+    for module in (codec, encoding):
+        monkeypatch.setattr(module, "MOST_BYTES", len(data) - 1)
     with pytest.raises(IndexUnsupportedError, match="bytes is not supported"):
         decode(data)
     with pytest.raises(ValueError, match="too many entries"):
@@ -100,17 +103,17 @@ def test_update_equals_encoding_the_merged_entries(old: list[Entry], new: list[E
     changes |= dict.fromkeys(gone)
     expected = {e.path: e for e in base} | changes
     encoded = {path: e and encode_entry(e) for path, e in changes.items()}
-    assert update(decode(encode(base)), encoded) == encode([e for e in expected.values() if e])
+    assert updated(decode(encode(base)), encoded) == encode([e for e in expected.values() if e])
 
 
 def test_update_without_changes_gives_the_same_bytes() -> None:
     data = encode([entry(b"b"), entry(b"a")])
-    assert update(decode(data), {}) == data
+    assert updated(decode(data), {}) == data
 
 
 def test_leaving_out_a_path_that_is_not_there_is_no_error() -> None:
     data = encode([entry(b"a")])
-    assert update(decode(data), {b"b": None}) == data
+    assert updated(decode(data), {b"b": None}) == data
 
 
 @pytest.mark.parametrize("length", range(1, 17))
@@ -135,8 +138,8 @@ def test_f21_names_that_look_alike_stay_different() -> None:
 def test_version_is_3_only_while_an_entry_is_extended() -> None:
     extended = decode(encode([entry(b"a")._replace(skip_worktree=True), entry(b"b")]))
     assert extended.version == 3
-    assert decode(update(extended, {b"a": encode_entry(entry(b"a"))})).version == 2  # R37
-    assert decode(update(extended, {b"a": None})).version == 2
+    assert decode(updated(extended, {b"a": encode_entry(entry(b"a"))})).version == 2  # R37
+    assert decode(updated(extended, {b"a": None})).version == 2
 
 
 def test_index_is_a_mapping_and_reads_fields_without_an_entry() -> None:
@@ -177,14 +180,14 @@ def test_f19_a_file_and_a_folder_of_one_name_are_not_read() -> None:
 
 def test_f19_a_file_and_a_folder_of_one_name_are_not_written() -> None:
     with pytest.raises(ValueError, match="folder"):
-        update(decode(encode([entry(b"a")])), {b"a/b": encode_entry(entry(b"a/b"))})
+        updated(decode(encode([entry(b"a")])), {b"a/b": encode_entry(entry(b"a/b"))})
     with pytest.raises(ValueError, match="folder"):
-        update(decode(encode([entry(b"a/b/c")])), {b"a": encode_entry(entry(b"a"))})
+        updated(decode(encode([entry(b"a/b/c")])), {b"a": encode_entry(entry(b"a"))})
 
 
 @pytest.mark.parametrize(("old", "new"), [(b"a", b"a/b"), (b"a/b/c", b"a")])
 def test_f19_a_file_gives_way_to_a_folder_of_its_name_and_back(old: bytes, new: bytes) -> None:
-    data = update(decode(encode([entry(old)])), {old: None, new: encode_entry(entry(new))})
+    data = updated(decode(encode([entry(old)])), {old: None, new: encode_entry(entry(new))})
     assert list(decode(data)) == [new]
 
 
@@ -458,3 +461,14 @@ def test_f14_an_unknown_extended_flag_is_refused(bits: int) -> None:
 def test_f14_extended_flags_in_version_2_are_refused() -> None:
     with pytest.raises(IndexUnsupportedError, match="flags"):
         decode(sealed(header(1, 2) + record(b"a", extended=0x4000)))
+
+
+def test_in_blocks_an_index_is_the_same_and_no_block_is_much_larger_than_a_megabyte() -> None:
+    entries = [entry(b"%06d/%s" % (number, b"n" * (1 + number % 900))) for number in range(4_000)]
+    encoded = update(Index.empty(), Records({one.path: encode_entry(one) for one in entries}))
+    blocks = list(encoded.blocks())
+    assert len(blocks) == 2
+    assert max(map(len, blocks)) < 2**20 + 1_000
+    assert b"".join(blocks) == bytes(encoded)
+    assert bytes(encoded)[-20:] == encoded.trailer
+    assert list(decode(bytes(encoded)).values()) == entries

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from bm_gitindex.index.codec import decode, encode
+from bm_gitindex.index.codec import decode
 from bm_gitindex.index.compare import Baseline, LockClock, is_smudged
 from bm_gitindex.index.draft import Draft
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.index.entry import Entry, Index, Tracking
 from bm_gitindex.index.stat import Trust
 from support.values import HELLO_ID, SOME_ID, STAT, entry
@@ -27,7 +28,7 @@ def draft_of(*entries: Entry, baseline: Baseline = LATE) -> Draft:
 def encoded(draft: Draft) -> Index:
     data = draft.encode()
     assert data is not None
-    return decode(data)
+    return decode(bytes(data))
 
 
 def test_nothing_to_say_is_nothing_to_write() -> None:

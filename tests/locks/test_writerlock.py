@@ -19,13 +19,13 @@ import pytest
 import bm_gitindex
 from bm_gitindex import writerlock
 from bm_gitindex.errors import LockHeldError, StateWriteError
-from bm_gitindex.index.codec import encode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.indexfile import read_index
 from bm_gitindex.indexlock import IndexLock, lock_index
 from bm_gitindex.statefolder import StateFolder
 from bm_gitindex.writerlock import WriterLock, hold_writer_lock
 from support import faults
-from support.values import entry
+from support.values import as_encoded, entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,10 +149,10 @@ def test_where_folders_have_no_locks_the_first_writer_makes_way_for_the_second(
         first.check()
         lose(project)
         with lock_index(project.state, 0, "second") as second:
-            for act in (first.check, lambda: first.commit(OLD)):
+            for act in (first.check, lambda: first.commit(as_encoded(OLD))):
                 with pytest.raises(StateWriteError, match="deleted or replaced"):
                     act()
-            second.commit(NEW)
+            second.commit(as_encoded(NEW))
     assert list(project.read().index) == [b"new"]
     assert project.read().baseline.is_trusted
 
@@ -165,8 +165,8 @@ def test_the_holder_of_a_folder_that_was_replaced_leaves_the_new_one_alone(
         lose(project)
         with lock_index(project.state, 0, "second") as second:
             with pytest.raises(StateWriteError, match="deleted or replaced"):
-                first.commit(OLD)
-            second.commit(NEW)
+                first.commit(as_encoded(OLD))
+            second.commit(as_encoded(NEW))
         assert project.read().baseline.is_trusted
     assert list(project.read().index) == [b"new"]
 
@@ -189,7 +189,7 @@ def test_a_run_whose_folder_is_gone_ends_with_one_line(project: Project) -> None
     with lock_index(project.state, 0, "test") as lock:
         shutil.rmtree(project.state.path)
         with pytest.raises(StateWriteError, match="sync once more") as caught:
-            lock.commit(NEW)
+            lock.commit(as_encoded(NEW))
         assert "\n" not in str(caught.value)
     assert not project.state.path.exists()
 
@@ -218,7 +218,7 @@ def test_an_index_lock_that_git_put_in_the_place_of_ours_is_not_touched(
         else:
             monkeypatch.setattr(os, "fsync", fsync)
         with pytest.raises(StateWriteError, match="deleted or replaced"):
-            lock.commit(NEW)
+            lock.commit(as_encoded(NEW))
     assert project.state.index_lock.read_bytes() == b"git is writing"
     assert list(project.read().index) == [b"old"]
 
@@ -227,7 +227,7 @@ def test_an_index_lock_that_is_gone_is_not_made_anew(project: Project) -> None:
     with lock_index(project.state, 0, "test") as lock:
         project.state.index_lock.unlink()
         with pytest.raises(StateWriteError, match="deleted or replaced"):
-            lock.commit(NEW)
+            lock.commit(as_encoded(NEW))
     assert names(project) == {"lock", ".gitignore"}
 
 
@@ -239,7 +239,7 @@ def test_a_git_lock_replaced_in_the_last_moment_is_not_written_to(
         project.state.index_lock.unlink()
         project.state.index_lock.write_bytes(b"git's")
         with pytest.raises(StateWriteError, match="deleted or replaced"):
-            lock.commit(NEW)
+            lock.commit(as_encoded(NEW))
         assert project.state.index_lock.read_bytes() == b"git's"
 
 
@@ -301,7 +301,7 @@ def test_a_child_that_unwinds_its_parents_run_leaves_the_parents_lock(project: P
         if child == 0:
             code = 1
             try:
-                lock.commit(NEW)
+                lock.commit(as_encoded(NEW))
             except StateWriteError:
                 code = 0
             # What an exception that runs through a forked worker would do.
@@ -311,7 +311,7 @@ def test_a_child_that_unwinds_its_parents_run_leaves_the_parents_lock(project: P
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         with pytest.raises(LockHeldError, match="parent"):
             acquire(project)
-        lock.commit(NEW)
+        lock.commit(as_encoded(NEW))
 
 
 def test_what_a_forked_child_does_at_once_frees_the_lock_that_it_alone_has(project: Project) -> None:
@@ -389,9 +389,9 @@ def test_without_hard_links_gits_lock_is_told_from_ours(
         (tmp_path / "git").write_bytes(b"git is writing")
         (tmp_path / "git").replace(project.state.index_lock)
         with pytest.raises(StateWriteError, match="deleted or replaced"):
-            lock.commit(NEW)
+            lock.commit(as_encoded(NEW))
     assert project.state.index_lock.read_bytes() == b"git is writing"
     project.state.index_lock.unlink()
     with lock_index(project.state, 0, "test") as lock:
-        lock.commit(NEW)
+        lock.commit(as_encoded(NEW))
     assert list(read_index(StateFolder(project.root)).index) == [b"new"]

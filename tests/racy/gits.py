@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bm_gitindex.index.codec import decode, encode_entry
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode_entry
 from bm_gitindex.index.entry import Entry, Index, Tracking
 from bm_gitindex.index.stat import StatData, stat_data
 from racy.world import Disk, File, content_id, second, stat_of

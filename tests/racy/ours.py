@@ -14,7 +14,7 @@ from bm_gitindex.entities.records import KnownFile, Parsed, ProjectState
 from bm_gitindex.entities.rows import note_rows
 from bm_gitindex.index.compare import Baseline, Evidence, LockClock
 from bm_gitindex.index.draft import Draft
-from bm_gitindex.index.entry import ID_LENGTH, Index, stat_only_id
+from bm_gitindex.index.entry import Index, stat_only_id
 from bm_gitindex.index.stat import Trust, stat_data, stored_time
 from bm_gitindex.indexfile import IndexSnapshot, snapshot_of
 from bm_gitindex.notes.model import ParsedNote
@@ -144,10 +144,12 @@ class Rules:
             draft.put(path, stat_data(taken.stat), taken.blob_id, taken.task.kind.tracking)
             if taken.change is not None:
                 stored[path] = Row(path, taken.task.kind, taken.blob_id, taken.stat.st_size, taken.stat.st_mtime_ns)
-        data = draft.encode()
-        trailer = data[-ID_LENGTH:] if data else snapshot.index.trailer
+        encoded = draft.encode()
+        trailer = encoded.trailer if encoded else snapshot.index.trailer
         reads_f = any(task.path == F for task in plan.tasks)
-        return Outcome(Database(tuple(sorted(stored.values())), True, trailer), data, reads_f)
+        return Outcome(
+            Database(tuple(sorted(stored.values())), True, trailer), bytes(encoded) if encoded else None, reads_f
+        )
 
     def _taken(self, plan: Plan) -> Iterable[Taken | bytes]:
         """Yield what was taken in, or the path of what could not be."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bm_gitindex.changes import Status, status
-from bm_gitindex.index.codec import encode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.index.entry import Entry
 from bm_gitindex.index.stat import stat_data
 from bm_gitindex.indexfile import IndexSnapshot, read_index
@@ -21,6 +21,7 @@ from bm_gitindex.statefolder import StateFolder
 from bm_gitindex.worktree.reading import hash_file
 from bm_gitindex.worktree.tree import Tree
 from support.dating import date_index
+from support.values import as_encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,7 @@ class Project:
     def commit_bytes(self, data: bytes, timestamp_s: int | None = LATE_S) -> None:
         """Write these bytes as an index of ours, then set T."""
         with lock_index(self.state, 0, "test") as lock:
-            lock.commit(data)
+            lock.commit(as_encoded(data))
         if timestamp_s is not None:
             self.set_timestamp(timestamp_s)
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from bm_gitindex.index.codec import is_valid_path
-from bm_gitindex.index.entry import Entry
+from bm_gitindex.index.encoding import Encoded, update
+from bm_gitindex.index.entry import ID_LENGTH, Entry, Index
+from bm_gitindex.index.records import Records
 from bm_gitindex.index.stat import MODE_EXECUTABLE, MODE_REGULAR, StatData
 from bm_gitindex.survey import Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 NS = 1_000_000_000
 SOME_ID = bytes(range(1, 21))
@@ -43,6 +45,16 @@ STAT = StatData(
     ctime_s=600, ctime_ns=6, mtime_s=500, mtime_ns=5, dev=1, ino=7, mode=MODE_REGULAR, uid=1000, gid=1000, size=6
 )
 """The fields of `FakeStat()`."""
+
+
+def updated(index: Index, changes: Mapping[bytes, bytes | None]) -> bytes:
+    """Return the bytes of an index that differs from `index` by these encoded entries."""
+    return bytes(update(index, Records(changes)))
+
+
+def as_encoded(data: bytes) -> Encoded:
+    """Return bytes, right or wrong, as what a lock puts in the index's place."""
+    return Encoded([data[:-ID_LENGTH]], data[-ID_LENGTH:])
 
 
 def survey_of(**fields: object) -> Survey:

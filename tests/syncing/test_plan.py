@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bm_gitindex.entities.records import KnownFile
-from bm_gitindex.index.codec import decode, encode
+from bm_gitindex.index.codec import decode
+from bm_gitindex.index.encoding import encode
 from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Index, Tracking
 from bm_gitindex.index.moves import Lost
 from bm_gitindex.options import Options

@@ -1,7 +1,5 @@
-"""Index bytes to values and back: git index versions 2, 3 and 4 are read, 2 and 3 are written.
+"""Index bytes to values: git index versions 2, 3 and 4 (gitformat-index(5)); `encoding` is the way back.
 
-The format is gitformat-index(5). What is written carries two of git's own extensions, IEOT with one entry per block
-and EOIE: together they are a table of all entries' offsets, so that no entry need be walked to find the next.
 Nothing in an index is believed before it is checked, its checksum first.
 """
 
@@ -18,33 +16,30 @@ from bm_gitindex.index.entry import (
     ENTRY_HEAD,
     EXTENDED_INTENT_TO_ADD,
     EXTENDED_SKIP_WORKTREE,
-    FLAG_ASSUME_VALID,
     FLAG_EXTENDED,
     FLAG_NAME_LENGTH,
     FLAG_STAGE,
     ID_LENGTH,
-    Entry,
     Index,
     record_length,
 )
 from bm_gitindex.native import native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-_SIGNATURE = b"DIRC"
+SIGNATURE = b"DIRC"
 _VERSIONS = (2, 3, 4)
-_HEADER = struct.Struct(">4sII")
-_EXTENSION_HEADER = struct.Struct(">4sI")
-_EOIE_LENGTH = 4 + ID_LENGTH
-_SIZE_OFFSET = 36
-_FLAGS_OFFSET = 60
+HEADER = struct.Struct(">4sII")
+EXTENSION_HEADER = struct.Struct(">4sI")
+EOIE_LENGTH = 4 + ID_LENGTH
+FLAGS_OFFSET = 60
 _REMEMBERED_BYTES = 4096
-_MOST_BYTES = 0xFFFF_FFFF
+MOST_BYTES = 0xFFFF_FFFF
 """An offset has 32 bits, in IEOT as well."""
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
-_IEOT_VERSION = (1).to_bytes(4, "big")
-_NULL_ID = bytes(ID_LENGTH)
+IEOT_VERSION = (1).to_bytes(4, "big")
+NULL_ID = bytes(ID_LENGTH)
 _KNOWN_EXTENDED_FLAGS = EXTENDED_SKIP_WORKTREE | EXTENDED_INTENT_TO_ADD
 
 _SEPARATOR_TO_NUL = bytes(range(256)).lower().replace(b"/", b"\0")
@@ -69,9 +64,6 @@ class _Table(NamedTuple):
     names: list[bytes]
     flags: list[int]
     end: int
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def decode(data: bytes) -> Index:
@@ -107,12 +99,12 @@ def _decoded_in_python(data: bytes, version: int, count: int, *, is_checked: boo
 
 
 def _decode_header(data: bytes) -> tuple[int, int]:
-    if len(data) < _HEADER.size + ID_LENGTH:
+    if len(data) < HEADER.size + ID_LENGTH:
         raise IndexDamagedError(f"the index ends after {len(data)} bytes")
-    if len(data) > _MOST_BYTES:
+    if len(data) > MOST_BYTES:
         raise IndexUnsupportedError(f"an index of {len(data)} bytes is not supported")
-    signature, version, count = _HEADER.unpack_from(data)
-    if signature != _SIGNATURE or not version:
+    signature, version, count = HEADER.unpack_from(data)
+    if signature != SIGNATURE or not version:
         raise IndexDamagedError("the file does not begin as a git index does")
     return version, count
 
@@ -137,7 +129,7 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     if sys.byteorder == "little":
         blocks.byteswap()
     offsets = blocks[0::2].tolist()
-    if block_table[:4] != _IEOT_VERSION or offsets[0] != _HEADER.size or offsets[-1] >= end:
+    if block_table[:4] != IEOT_VERSION or offsets[0] != HEADER.size or offsets[-1] >= end:
         return None
     is_in_order = all(map(lt, offsets, offsets[1:]))
     return _entries_at(offsets, data, end) if is_in_order and blocks[1::2] == array("I", [1]) * count else None
@@ -158,17 +150,17 @@ def _entries_at(offsets: list[int], data: bytes, end: int) -> _Table | None:
 
 def _end_of_entries(data: bytes) -> int | None:
     """Return the offset that EOIE gives for the end of the entries, if its hash over what follows is right."""
-    start = len(data) - ID_LENGTH - _EOIE_LENGTH - _EXTENSION_HEADER.size
-    if start < _HEADER.size or _EXTENSION_HEADER.unpack_from(data, start) != (b"EOIE", _EOIE_LENGTH):
+    start = len(data) - ID_LENGTH - EOIE_LENGTH - EXTENSION_HEADER.size
+    if start < HEADER.size or EXTENSION_HEADER.unpack_from(data, start) != (b"EOIE", EOIE_LENGTH):
         return None
     end = int.from_bytes(data[start + 8 : start + 12], "big")
-    if not _HEADER.size <= end <= start:
+    if not HEADER.size <= end <= start:
         return None
     digest = sha1(usedforsecurity=False)
     offset = end
     while offset < start:
-        digest.update(data[offset : offset + _EXTENSION_HEADER.size])
-        offset += _EXTENSION_HEADER.size + int.from_bytes(data[offset + 4 : offset + 8], "big")
+        digest.update(data[offset : offset + EXTENSION_HEADER.size])
+        offset += EXTENSION_HEADER.size + int.from_bytes(data[offset + 4 : offset + 8], "big")
     if offset != start or digest.digest() != data[start + 12 : start + 12 + ID_LENGTH]:
         return None
     return end
@@ -176,9 +168,9 @@ def _end_of_entries(data: bytes) -> int | None:
 
 def _find_extension(data: bytes, offset: int, wanted: bytes) -> bytes | None:
     limit = len(data) - ID_LENGTH
-    while offset + _EXTENSION_HEADER.size <= limit:
-        signature, length = _EXTENSION_HEADER.unpack_from(data, offset)
-        offset += _EXTENSION_HEADER.size
+    while offset + EXTENSION_HEADER.size <= limit:
+        signature, length = EXTENSION_HEADER.unpack_from(data, offset)
+        offset += EXTENSION_HEADER.size
         if signature == wanted:
             return data[offset : offset + length]
         offset += length
@@ -190,7 +182,7 @@ def _walk(data: bytes, count: int) -> _Table:
     limit = len(data) - ID_LENGTH
     _verify_count(count, limit)
     table = _Table([], [], [], 0)
-    offset = _HEADER.size
+    offset = HEADER.size
     for _ in range(count):
         flags, start = _head_at(data, offset, limit)
         name = data[start : data.find(b"\0", start, limit)]
@@ -209,7 +201,7 @@ def _walk_compressed(data: bytes, count: int) -> _Table:
     limit = len(data) - ID_LENGTH
     _verify_count(count, limit)
     table = _Table([], [], [], 0)
-    offset = _HEADER.size
+    offset = HEADER.size
     name = b""
     for _ in range(count):
         flags, start = _head_at(data, offset, limit)
@@ -228,7 +220,7 @@ def _walk_compressed(data: bytes, count: int) -> _Table:
 
 def _verify_count(count: int, limit: int) -> None:
     """Raise before anything is allocated for more entries than the bytes could hold."""
-    if count > (limit - _HEADER.size) // ENTRY_HEAD.size:
+    if count > (limit - HEADER.size) // ENTRY_HEAD.size:
         raise IndexDamagedError(f"the index claims {count} entries, more than it has room for")
 
 
@@ -262,9 +254,9 @@ def _verify_extensions(data: bytes, offset: int) -> None:
     """Check that extensions fill the space up to the trailer exactly, and that each may be passed over."""
     limit = len(data) - ID_LENGTH
     while offset < limit:
-        if offset + _EXTENSION_HEADER.size > limit:
+        if offset + EXTENSION_HEADER.size > limit:
             raise IndexDamagedError("an extension is cut short")
-        signature, length = _EXTENSION_HEADER.unpack_from(data, offset)
+        signature, length = EXTENSION_HEADER.unpack_from(data, offset)
         if signature in (b"link", b"sdir"):
             kind = "split" if signature == b"link" else "sparse"
             raise IndexUnsupportedError(f"a {kind} index is not supported; turn it off in git and let it write again")
@@ -272,7 +264,7 @@ def _verify_extensions(data: bytes, offset: int) -> None:
             raise IndexDamagedError("an extension has no name")
         if not signature[:1].isupper():
             raise IndexUnsupportedError(f"the index needs the extension {signature!r}, which is not known here")
-        offset += _EXTENSION_HEADER.size + length
+        offset += EXTENSION_HEADER.size + length
     if offset != limit:
         raise IndexDamagedError("an extension reaches beyond the end of the index")
 
@@ -291,11 +283,11 @@ def _verify_names(table: _Table) -> None:
             raise IndexDamagedError("the entries are not in order")
     merged = [name for name, flags in zip(names, table.flags, strict=True) if not flags & FLAG_STAGE]
     known = set(merged)
-    if any(folder in known for folder in _folders(merged)):
+    if any(folder in known for folder in folders_above(merged)):
         raise IndexDamagedError("a path in the index is both a file and a folder")
 
 
-def _folders(names: "Iterable[bytes]") -> "Iterator[bytes]":
+def folders_above(names: "Iterable[bytes]") -> "Iterator[bytes]":
     """Yield the folders above some names; one far down, whose path is long, perhaps more than once."""
     seen: set[bytes] = set()
     for parent in {name.rpartition(b"/")[0] for name in names}:
@@ -320,7 +312,7 @@ def _verify_flags(data: bytes, table: _Table, version: int) -> None:
 
 def _verify_ids(data: bytes, table: _Table) -> None:
     """Check that no id is null, which stands for no content; git would not write such an entry anew either."""
-    if _NULL_ID in data and any(data[offset + 40 : offset + 60] == _NULL_ID for offset in table.offsets):
+    if NULL_ID in data and any(data[offset + 40 : offset + 60] == NULL_ID for offset in table.offsets):
         raise IndexDamagedError("an entry has no blob id")
 
 
@@ -332,131 +324,3 @@ def _index_of(data: bytes, table: _Table, *, is_checked: bool) -> Index:
     merged = [place for place, flags in enumerate(table.flags) if not flags & FLAG_STAGE]
     names = [table.names[place] for place in merged]
     return Index(data, array("I", [table.offsets[place] for place in merged]), names, is_checked=is_checked)
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-def encode(entries: "Iterable[Entry]") -> bytes:
-    """Return the bytes of an index with these entries, in any order.
-
-    Raises ValueError for an entry that no index may hold: an invalid path, a null id.
-    """
-    return update(Index.empty(), {entry.path: encode_entry(entry) for entry in entries})
-
-
-def update(index: Index, changes: "Mapping[bytes, bytes | None]") -> bytes:
-    """Return the bytes of an index that differs from `index` by `changes`: an encoded entry by path, or None for none.
-
-    Entries that do not change are copied as they stand, many at once. Extensions of the old index are not: they would
-    be stale. Raises ValueError where a new entry's folder would be an entry as well.
-    """
-    _refuse_folders_of_entries(index, changes)
-    if index.entries_end is None:
-        kept = {path: encode_entry(index[path]) for path in index if path not in changes}
-        return update(Index.empty(), {**kept, **changes})
-    body = _Body(index)
-    copied = 0
-    for path in sorted(changes):
-        place = index.place(path)
-        body.copy(index.offsets[copied:place], _start_of(index, place))
-        copied = place + 1 if index.find(path) == place else place
-        record = changes[path]
-        if record is not None:
-            body.add(record)
-    body.copy(index.offsets[copied:], index.entries_end)
-    return body.finished()
-
-
-def _start_of(index: Index, place: int) -> int:
-    assert index.entries_end is not None
-    return index.offsets[place] if place < len(index) else index.entries_end
-
-
-class _Body:
-    """The entries of a new index, one after the other; put together once, since they may be many."""
-
-    def __init__(self, index: Index) -> None:
-        self._old = memoryview(index.data)
-        self._may_copy_extended = index.version != 2
-        self._is_extended = False
-        self._parts: list[bytes | memoryview] = []
-        self._offsets = array("I")
-        self._end = _HEADER.size
-
-    def copy(self, offsets: "array[int]", end: int) -> None:
-        """Add the entries of the old index that stand at these offsets, one after the other up to `end`."""
-        if offsets:
-            start = offsets[0]
-            shift = self._end - start
-            self._offsets.extend(array("I", [offset + shift for offset in offsets]) if shift else offsets)
-            self._parts.append(self._old[start:end])
-            self._end += end - start
-            self._is_extended |= self._may_copy_extended and any(map(self._is_extended_at, offsets))
-
-    def add(self, record: bytes) -> None:
-        """Add an encoded entry."""
-        self._offsets.append(self._end)
-        self._parts.append(record)
-        self._end += len(record)
-        self._is_extended |= bool(record[_FLAGS_OFFSET] & (FLAG_EXTENDED >> 8))
-
-    def finished(self) -> bytes:
-        """Return the bytes of the index. Raises ValueError for more than its offsets can name."""
-        if self._end > _MOST_BYTES // 2:
-            raise ValueError("too many entries for an index")
-        header = _HEADER.pack(_SIGNATURE, 3 if self._is_extended else 2, len(self._offsets))
-        # git complains of an IEOT without a block.
-        extensions = _offset_extensions(self._offsets, self._end) if self._offsets else ()
-        parts = [header, *self._parts, *extensions]
-        digest = sha1(usedforsecurity=False)
-        for part in parts:
-            digest.update(part)
-        return b"".join([*parts, digest.digest()])
-
-    def _is_extended_at(self, offset: int) -> int:
-        return self._old[offset + _FLAGS_OFFSET] & (FLAG_EXTENDED >> 8)
-
-
-def _refuse_folders_of_entries(index: Index, changes: "Mapping[bytes, bytes | None]") -> None:
-    stored = [path for path, record in changes.items() if record is not None]
-    for folder in _folders(stored):
-        if changes.get(folder, folder in index):
-            raise ValueError(f"both a file and a folder: {folder!r}")
-    for path in stored:
-        if any(path_below not in changes for path_below in index.below(path)):
-            raise ValueError(f"both a file and a folder: {path!r}")
-
-
-def encode_entry(entry: Entry) -> bytes:
-    """Return an entry as versions 2 and 3 write it. Raises ValueError for one that no index may hold."""
-    if not is_valid_path(entry.path):
-        raise ValueError(f"not a path for an index: {entry.path!r}")
-    if entry.blob_id == _NULL_ID or len(entry.blob_id) != ID_LENGTH:
-        raise ValueError(f"not a blob id: {entry.blob_id.hex()!r} of {entry.path!r}")
-    flags = min(len(entry.path), FLAG_NAME_LENGTH)
-    if entry.assume_valid:
-        flags |= FLAG_ASSUME_VALID
-    extended = b""
-    if entry.is_extended:
-        flags |= FLAG_EXTENDED
-        bits = EXTENDED_SKIP_WORKTREE * entry.skip_worktree | EXTENDED_INTENT_TO_ADD * entry.intent_to_add
-        extended = bits.to_bytes(2, "big")
-    record = ENTRY_HEAD.pack(*entry.stat, entry.blob_id, flags) + extended + entry.path
-    return record.ljust(record_length(len(entry.path), extended=entry.is_extended), b"\0")
-
-
-def smudged_record(record: bytes) -> bytes:
-    """Return an encoded entry with its size set to 0."""
-    return record[:_SIZE_OFFSET] + bytes(4) + record[_SIZE_OFFSET + 4 :]
-
-
-def _offset_extensions(offsets: "array[int]", end: int) -> tuple[bytes, bytes]:
-    blocks = array("I", [1]) * (2 * len(offsets))
-    blocks[0::2] = offsets
-    if sys.byteorder == "little":
-        blocks.byteswap()
-    header = _EXTENSION_HEADER.pack(b"IEOT", 4 + 8 * len(offsets))
-    digest = sha1(header, usedforsecurity=False).digest()
-    end_marker = _EXTENSION_HEADER.pack(b"EOIE", _EOIE_LENGTH) + end.to_bytes(4, "big") + digest
-    return header + _IEOT_VERSION + blocks.tobytes(), end_marker

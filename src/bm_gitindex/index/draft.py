@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bm_gitindex.index.codec import encode_entry, smudged_record, update
 from bm_gitindex.index.compare import Evidence, entry_for
+from bm_gitindex.index.encoding import encode_entry, smudged_record, update
 from bm_gitindex.index.entry import Entry, Tracking
+from bm_gitindex.index.records import Records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bm_gitindex.index.compare import Baseline, LockClock
+    from bm_gitindex.index.encoding import Encoded
     from bm_gitindex.index.entry import Index
     from bm_gitindex.index.stat import StatData, Trust
 
@@ -25,7 +27,7 @@ class Draft:
         self._evidence = Evidence(index, baseline, trust)
         self._clock = clock
         self._trust = trust
-        self._changes: dict[bytes, bytes | None] = {}
+        self._changes = Records()
         self._confirmed: set[bytes] = set()
 
     def put(self, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> None:
@@ -38,8 +40,9 @@ class Draft:
 
         A file that was recognised in this run, and then could not be read, stays known as what it was recognised as.
         """
-        if self._changes.get(path) is not None:
-            self._smudge_change(path)
+        record = self._changes.get(path)
+        if record is not None:
+            self._changes[path] = smudged_record(record)
         elif entry is None:
             self.drop(path)
         else:
@@ -51,10 +54,10 @@ class Draft:
         if path in self._index:
             self._changes[path] = None
         else:
-            self._changes.pop(path, None)
+            self._changes.discard(path)
 
-    def encode(self) -> bytes | None:
-        """Return the bytes of the new index, or None where it would prove nothing that the old one does not.
+    def encode(self) -> Encoded | None:
+        """Return the new index, or None where it would prove nothing that the old one does not.
 
         An entry that was racy, and was not looked at in this run, is smudged: written anew as it is, it would look as
         if someone had.
@@ -62,29 +65,24 @@ class Draft:
         if not self._changes and not self._confirmed and self._evidence.baseline.is_trusted:
             return None
         unexamined = [path for path in self._racy() if path not in self._changes and path not in self._confirmed]
-        smudged = {path: encode_entry(self._index[path].with_size_zero()) for path in unexamined}
-        return update(self._index, self._changes | smudged if smudged else self._changes)
+        for path in unexamined:
+            self._changes[path] = encode_entry(self._index[path].with_size_zero())
+        return update(self._index, self._changes)
 
     @property
     def entry_count(self) -> int:
         """How many entries the new index has."""
-        known = sum(path in self._index for path in self._changes)
-        stored = sum(record is not None for record in self._changes.values())
-        return len(self._index) - known + stored
+        changes = self._changes.items()
+        return len(self._index) + sum((record is not None) - (path in self._index) for path, record in changes)
 
     def _set(self, entry: Entry) -> None:
         record = encode_entry(entry)
         if entry.path in self._index and encode_entry(self._index[entry.path]) == record:
             self._confirmed.add(entry.path)
-            self._changes.pop(entry.path, None)
+            self._changes.discard(entry.path)
         else:
             self._confirmed.discard(entry.path)
             self._changes[entry.path] = record
-
-    def _smudge_change(self, path: bytes) -> None:
-        record = self._changes[path]
-        assert record is not None
-        self._changes[path] = smudged_record(record)
 
     def _racy(self) -> Iterable[bytes]:
         """Return the paths of the racy entries of the old index."""

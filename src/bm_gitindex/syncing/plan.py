@@ -8,6 +8,7 @@ half done, only what really differs is read and parsed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.entry import Entry, Tracking
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bm_gitindex.rules import Classifier
     from bm_gitindex.survey import Survey
 
+_path = attrgetter("path")
 _NEVER_SEEN = StatData(0, 0, 0, 0, 0, 0, MODE_REGULAR, 0, 0, 0)
 
 
@@ -79,7 +81,7 @@ class MatchPlanner:
 
     def plan(self, survey: Survey) -> Plan:
         """Return what the survey asks for."""
-        sizes = survey.new | survey.modified | survey.unsure
+        sizes = _sizes(survey)
         tasks = [Task(path, self._classifier.kind(path, sizes[path]), self.known(path)) for path in sorted(sizes)]
         lost = [Lost.from_entry(self._index[path]) for path in survey.vanished]
         return Plan(tasks, survey.new, lost, len(self._index), survey.unchanged)
@@ -112,10 +114,11 @@ class ReconcilePlanner:
 
     def plan(self, survey: Survey) -> Plan:
         """Return what it takes to make both agree with the tree."""
-        sizes = survey.new | survey.modified | survey.unsure
-        tasks = [self._task(path, self._classifier.kind(path, sizes[path])) for path in sizes]
+        sizes = _sizes(survey)
+        tasks = [self._task(path, self._classifier.kind(path, size)) for path, size in sizes.items()]
         # The index may know a file by its new path already, and the database still by the old one.
-        new = {path: size for path, size in sizes.items() if path not in self._rows}
+        is_first = not self._rows and not len(self._index)
+        new = sizes if is_first else {path: size for path, size in sizes.items() if path not in self._rows}
         unchanged = len(survey.unseen)
         for entry in self._seen_entries(survey):
             if entry.path not in self._rows:
@@ -125,8 +128,9 @@ class ReconcilePlanner:
                 tasks.append(task)
             else:
                 unchanged += 1
+        tasks.sort(key=_path)
         known_count = len(self._index.keys() | self._rows.keys())
-        plan = Plan(sorted(tasks, key=lambda task: task.path), new, [], known_count, unchanged)
+        plan = Plan(tasks, new, [], known_count, unchanged)
         self._plan_absent(survey, plan)
         return plan
 
@@ -198,6 +202,13 @@ class DistrustfulPlanner(ReconcilePlanner):
 
     def _task(self, path: bytes, kind: Kind) -> Task:
         return super()._task(path, kind)._replace(must_parse=True)
+
+
+def _sizes(survey: Survey) -> dict[bytes, int]:
+    """Return the files that are to be read, with sizes in bytes; in a first run these are the new ones, and many."""
+    if not survey.modified and not survey.unsure:
+        return survey.new
+    return survey.new | survey.modified | survey.unsure
 
 
 def _changes_kind(task: Task) -> bool:

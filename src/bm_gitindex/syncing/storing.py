@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
 from bm_gitindex.entities.soundness import require_sound
 from bm_gitindex.index.draft import Draft
-from bm_gitindex.index.entry import ID_LENGTH
 from bm_gitindex.index.stat import stat_data, stored_size
 from bm_gitindex.notes.shape import parsed_by
 from bm_gitindex.progress import Progress
@@ -296,22 +295,22 @@ class Storing:
 
     async def _finish(self, project: ProjectState, deletions: int) -> None:
         """Tie the database to the index to come, and put that into place."""
-        data = await in_thread(self._draft.encode)
+        encoded = await in_thread(self._draft.encode)
         self._run.lock.check()
         is_full = self._findings.scope.is_whole
         # What the user has confirmed is not counted against the next run.
         is_baseline = is_full or self._run.request.allow_mass_delete
         state = ProjectState(
             tie_closed=True,
-            index_trailer=data[-ID_LENGTH:] if data else self._index.trailer,
+            index_trailer=encoded.trailer if encoded else self._index.trailer,
             parsed_by=await self._shape(),
             entries_at_full_sync=self._draft.entry_count if is_baseline else project.entries_at_full_sync,
             deleted_since_full_sync=0 if is_baseline else project.deleted_since_full_sync + deletions,
         )
         run = SyncRun(self._started_at, datetime.now(UTC), is_full, self._report.counts)
         await self._store.close_tie(state, run)
-        if data is not None:
-            await in_thread(lambda: self._run.lock.commit(data))
+        if encoded is not None:
+            await in_thread(lambda: self._run.lock.commit(encoded))
 
     async def _shape(self) -> str:
         """Return by which parser all entities were made: not by this one while an older note could not be read."""

@@ -1,0 +1,62 @@
+"""What is to differ in the next index says the same as a plain mapping, in whatever order it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bm_gitindex.index.encoding import encode_entry
+from bm_gitindex.index.records import Records
+from support.values import HELLO_ID, SOME_ID, entry
+
+if TYPE_CHECKING:
+    from bm_gitindex.index.entry import Entry
+
+PATHS = [*(b"%d.md" % number for number in range(12)), b"a", b"a/b", b"a0", b"long/" + b"n" * 5_000, b"\xff"]
+ENTRIES = st.builds(
+    lambda path, blob_id, skip: entry(path, blob_id=blob_id)._replace(skip_worktree=skip),
+    st.sampled_from(PATHS),
+    st.sampled_from([SOME_ID, HELLO_ID]),
+    st.booleans(),
+)
+STEPS = st.one_of(
+    st.tuples(st.just("set"), ENTRIES),
+    st.tuples(st.just("leave out"), ENTRIES),
+    st.tuples(st.just("discard"), ENTRIES),
+)
+
+
+def assert_says(records: Records, model: dict[bytes, bytes | None]) -> None:
+    assert list(records.items()) == sorted(model.items())
+    assert len(records) == len(model)
+    for path in PATHS:
+        assert (path in records) is (path in model)
+        assert records.get(path) == model.get(path)
+
+
+@settings(max_examples=300)
+@given(st.lists(ENTRIES, max_size=12), st.lists(STEPS, max_size=12))
+def test_any_steps_after_a_run_in_order_leave_what_a_mapping_would_hold(
+    run: list[Entry], steps: list[tuple[str, Entry]]
+) -> None:
+    records = Records()
+    model: dict[bytes, bytes | None] = {}
+    in_order = [("set", one) for one in sorted(run, key=lambda one: one.path)]
+    for what, one in [*in_order, *steps]:
+        if what == "discard":
+            records.discard(one.path)
+            model.pop(one.path, None)
+        else:
+            model[one.path] = records[one.path] = encode_entry(one) if what == "set" else None
+        assert_says(records, model)
+
+
+def test_what_comes_in_order_of_path_takes_little_more_than_its_bytes() -> None:
+    records = Records()
+    encoded = {path: encode_entry(entry(path)) for path in sorted(PATHS)}
+    for path, record in encoded.items():
+        records[path] = record
+    assert bytes(records._run) == b"".join(encoded.values())
+    assert not records._others
