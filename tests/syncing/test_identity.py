@@ -334,7 +334,7 @@ class TestSwapped:
         assert vault.ids() == {"a.md": ids["b.md"]}
         check(vault)
 
-    @pytest.mark.parametrize("bound", ["BATCH_FILES", "BATCH_BYTES"])
+    @pytest.mark.parametrize("bound", ["HELD_FILES", "HELD_BYTES"])
     def test_more_than_can_be_held_are_read_again(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch, bound: str
     ) -> None:
@@ -381,7 +381,7 @@ class TestWhatGoesWrong:
     def test_a_file_that_is_gone_before_it_can_be_read_again_stays_known_as_what_it_was(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(identity, "BATCH_FILES", 0)
+        monkeypatch.setattr(identity, "HELD_FILES", 0)
         vault.write("old.md", stating("me", text("one")))
         vault.write("other.md", text("two"))
         vault.sync()

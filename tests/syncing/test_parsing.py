@@ -45,8 +45,8 @@ NOTES = [*(note(seed) for seed in range(120)), *AWKWARD]
 
 @pytest.fixture(autouse=True)
 def processors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let there be two of them, and every note be worth a worker, of the package that is under test."""
-    monkeypatch.setattr(parsing, "cpu_count", lambda: 2)
+    """Let there be three of them, and every note be worth a worker, of the package that is under test."""
+    monkeypatch.setattr(parsing, "cpu_count", lambda: 3)
     monkeypatch.setattr(parsing, "FEWEST_NOTES", 1)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
 
@@ -129,11 +129,14 @@ def test_no_worker_is_started_for_few_notes_or_for_one_processor(
     assert get_all(parser, NOTES[:9]) == expected(NOTES[:9])
 
 
-def test_however_many_processors_there_are_the_workers_are_few(parser: Parser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "cpu_count", lambda: 200)
+@pytest.mark.parametrize(("cpus", "workers"), [(2, 1), (3, 2), (200, parsing.MOST_WORKERS)])
+def test_one_processor_is_left_and_workers_are_few(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch, cpus: int, workers: int
+) -> None:
+    monkeypatch.setattr(parsing, "cpu_count", lambda: cpus)
     parser.expect(10**6)
     parser.expect(10**6)
-    assert len(children()) == parsing.MOST_WORKERS
+    assert len(children()) == workers
 
 
 def test_processors_that_are_not_ours_to_use_do_not_count() -> None:
@@ -263,7 +266,7 @@ def test_workers_end_with_the_process_that_asks_even_if_it_is_killed() -> None:
 import os, sys
 from bm_gitindex.options import NoteBounds
 from bm_gitindex.syncing import parsing
-parsing.cpu_count = lambda: 2
+parsing.cpu_count = lambda: 3
 parser = parsing.Parser(NoteBounds())
 parser.expect(10**6)
 for number in range(200):
@@ -360,7 +363,7 @@ print("run", __name__, flush=True)
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 from bm_gitindex import Project, SyncRequest
 from bm_gitindex.syncing import parsing
-parsing.FEWEST_NOTES, parsing.cpu_count = 1, lambda: 2
+parsing.FEWEST_NOTES, parsing.cpu_count = 1, lambda: 3
 parsing.parse = None
 print(Project({str(vault.root)!r}).sync_blocking().added)
 """

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.entities.records import FileRecord, Move, Upsert
 from bm_gitindex.notes.permalink import generate_permalink
 from bm_gitindex.notes.sketch import SketchIndex
-from bm_gitindex.syncing.intake import BATCH_BYTES, BATCH_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
 
 MOST_LOST = 1_000
 """Beyond it, vanished notes are recognised by their permalinks alone (git-diff(1), `diff.renameLimit`)."""
+HELD_FILES = 500
+HELD_BYTES = 2 * 1024 * 1024
+"""What notes that wait may hold; those beyond it are read once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Identities:
         note, st = taken.change.note, taken.stat
         self._held_bytes += st.st_size
         self._held_files += 1
-        is_room = self._held_bytes <= BATCH_BYTES and self._held_files <= BATCH_FILES
+        is_room = self._held_bytes <= HELD_BYTES and self._held_files <= HELD_FILES
         self._waiting[taken.task.path] = Waiting(
             task=taken.task,
             size_bytes=st.st_size,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bm_gitindex.syncing.plan import Task
 
 BATCH_FILES = 500
-BATCH_BYTES = 2 * 1024 * 1024
+BATCH_BYTES = 512 * 1024
 _BATCHES_AHEAD = 2
 """With one, workers have nothing to do while this process reads."""
 _READ_AHEAD_BYTES = 16 * 1024 * 1024

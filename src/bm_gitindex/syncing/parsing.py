@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FEWEST_NOTES = 1_000
 """Below it, parsing takes no longer than starting a process for it."""
 MOST_WORKERS = 4
-"""More would wait for this process, which reads and stores what they parse."""
+"""More would wait for this process, which reads and stores what they parse, and has a processor left to it."""
 _GROUP_NOTES = 64
 _GROUP_BYTES = 256 * 1024
 
@@ -70,7 +70,7 @@ class Parser:
         # Imported here: most runs have few notes to parse.
         from bm_gitindex.syncing.workers import start_worker
 
-        started = (start_worker(self._bounds) for _ in range(min(cpus, MOST_WORKERS)))
+        started = (start_worker(self._bounds) for _ in range(min(cpus - 1, MOST_WORKERS)))
         self._workers = [worker for worker in started if worker is not None]
 
     def put(self, data: bytes) -> None:
