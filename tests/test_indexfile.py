@@ -172,7 +172,7 @@ def test_an_index_that_cannot_be_read_to_its_end_is_said_clearly(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.commit([entry()])
-    monkeypatch.setattr(indexfile, "_read", faults.raising(OSError(errno.EIO, "Input/output error")))
+    monkeypatch.setattr(indexfile, "_read_index", faults.raising(OSError(errno.EIO, "Input/output error")))
     with pytest.raises(StateFolderError, match="index"):
         project.read()
 

@@ -339,6 +339,7 @@ def test_the_compiled_prover_refuses_what_it_cannot_use(project: Project, wrong:
         "mask": b"\xff" * 40,
         "changed_at": 0,
         "endings": b".md\0",
+        "remembered": b"",
         "threads": 2,
     } | wrong
     assert native is not None
@@ -355,6 +356,8 @@ def test_the_compiled_prover_refuses_what_it_cannot_use(project: Project, wrong:
                 LARGE_BYTES,
                 4096,
                 given_to_it["endings"],
+                given_to_it["remembered"],
+                0,
                 given_to_it["threads"],
                 lambda _: None,
             )

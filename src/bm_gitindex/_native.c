@@ -6,7 +6,11 @@
    prove() proves files unchanged: a regular file has the entry's name, and a stat that is equal to what the entry holds
    and older than the index (technical/racy-git). Without the interpreter's lock, several threads list the folders that
    the index knows, look up what it has of each name, and ask for the stat of what they found; the files of a large folder
-   are shared among them in a second pass. */
+   are shared among them in a second pass.
+
+   What was found in a folder comes back as bytes as well. Given them again, prove() does not list a folder that has the
+   stat which it had then: a name that comes or goes changes the times of its folder. A folder whose times are not older
+   than the caller says is not remembered, since it may change once more without a trace: the racy rule, for folders. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -26,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +39,7 @@
 enum { HEADER_BYTES = 12, STAT_BYTES = 40, ID_AT = 40, FLAGS_AT = 60, NAME_AT = 62, ID_BYTES = 20 };
 enum { EXTENDED = 0x4000, STAGE = 0x3000, NAME_LENGTH = 0x0FFF, KNOWN_EXTENDED = 0x6000 };
 enum { MOST_THREADS = 16, MOST_DEPTH = 64, FILES_AT_ONCE = 512, FILES_IN_A_SLICE = 128, POLL_MS = 50 };
+enum { MOST_REMEMBERED_NAMES = 64 * 1024 }; /* bytes, of one folder */
 
 /* --- values ------------------------------------------------------------------------------------------------------- */
 
@@ -47,10 +53,23 @@ typedef struct {
     size_t used, room;
 } Names;
 
+typedef struct { /* without padding, so that two can be compared as bytes */
+    uint64_t dev, ino;
+    int64_t mtime_s, mtime_ns, ctime_s, ctime_ns;
+} Stamp;
+
+typedef struct { /* precedes, of a folder that is remembered, `is_found`, its folders and its other names */
+    Stamp stamp;
+    uint64_t is_remembered, entry_count, folders_bytes, others_bytes;
+} Record;
+
 typedef struct {
     Path path;
     int is_listed;
-    uint64_t dev;
+    Stamp stamp; /* before it was listed */
+    int is_encrypted;
+    const char *remembered; /* its record; NULL: there is none */
+    int is_recalled;
     uint32_t *entries; /* of the files in it, in order of name */
     uint32_t entry_count, entry_room;
     unsigned char *is_found; /* for each of them: a file of its name is there, and may be proven */
@@ -75,6 +94,9 @@ typedef struct {
     uint32_t longest_path;
     const char *endings; /* of names that no rule leaves out, each ended by NUL */
     size_t endings_bytes;
+    const char *remembered; /* a record for each folder, or nothing */
+    size_t remembered_bytes;
+    int64_t settled_before_s; /* a folder with older times may be remembered */
     /* what is made of it */
     Path *paths;
     Folder *folders; /* the first is the root */
@@ -114,19 +136,20 @@ static int grow(void *array, uint32_t *room, size_t item_bytes)
     return 0;
 }
 
-static int add_name(Names *names, const char *name, size_t length)
+/* Add names that are ended by NUL, the last one too. */
+static int add_names(Names *names, const char *bytes, size_t length)
 {
-    if (names->room - names->used <= length) {
-        size_t wanted = (names->room + length + 1) * 2;
+    if (names->room - names->used < length) {
+        size_t wanted = (names->room + length) * 2;
         char *grown = realloc(names->bytes, wanted);
         if (!grown)
             return -1;
         names->bytes = grown;
         names->room = wanted;
     }
-    memcpy(names->bytes + names->used, name, length);
-    names->bytes[names->used + length] = '\0';
-    names->used += length + 1;
+    if (length)
+        memcpy(names->bytes + names->used, bytes, length);
+    names->used += length;
     return 0;
 }
 
@@ -428,7 +451,7 @@ static int sort_in(Work *work, Folder *folder, const struct dirent *found)
     const char *name = found->d_name;
     size_t length = strlen(name);
     if (found->d_type == DT_DIR)
-        return add_name(&folder->folders, name, length);
+        return add_names(&folder->folders, name, length + 1);
     if ((found->d_type == DT_REG || found->d_type == DT_UNKNOWN) && is_ordinary(work, name, length)) {
         int64_t place = place_of(work, folder, name, length);
         if (place >= 0 && work->paths[folder->entries[place]].length <= work->longest_path) {
@@ -436,28 +459,11 @@ static int sort_in(Work *work, Folder *folder, const struct dirent *found)
             return 0;
         }
     }
-    return add_name(&folder->others, name, length);
+    return add_names(&folder->others, name, length + 1);
 }
 
-static void list_folder(Work *work, uint32_t number)
+static void read_listing(Work *work, Folder *folder, DIR *listing)
 {
-    Folder *folder = &work->folders[number];
-    struct stat st;
-    int fd = open_folder(work->root_fd, &folder->path);
-    DIR *listing = fd >= 0 && !fstat(fd, &st) ? fdopendir(fd) : NULL;
-    if (!listing) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    folder->is_found = calloc(folder->entry_count + 1u, 1);
-    if (!folder->is_found) {
-        work->is_out_of_memory = 1;
-        closedir(listing);
-        return;
-    }
-    folder->dev = st.st_dev;
-    folder->is_listed = 1;
     for (;;) {
         errno = 0;
         struct dirent *found = readdir(listing);
@@ -465,15 +471,146 @@ static void list_folder(Work *work, uint32_t number)
             break;
         if (strcmp(found->d_name, ".") && strcmp(found->d_name, "..") && sort_in(work, folder, found)) {
             work->is_out_of_memory = 1;
-            break;
+            return;
         }
     }
-    if (errno)
-        folder->is_listed = 0; /* Python will say what is wrong with it */
-    else if (folder->entry_count <= FILES_AT_ONCE)
-        ask(work, dirfd(listing), folder, 0, folder->entry_count);
-    closedir(listing);
+    folder->is_listed = !errno; /* else Python will say what is wrong with it */
+}
+
+/* Take for read what a folder held when it had the same stat; return whether it had. */
+static int recall(Work *work, Folder *folder)
+{
+    Record record;
+    if (!folder->remembered)
+        return 0;
+    memcpy(&record, folder->remembered, sizeof record);
+    if (memcmp(&record.stamp, &folder->stamp, sizeof record.stamp))
+        return 0;
+    const char *found = folder->remembered + sizeof record;
+    const char *folders = found + record.entry_count, *others = folders + record.folders_bytes;
+    memcpy(folder->is_found, found, record.entry_count);
+    if (add_names(&folder->folders, folders, record.folders_bytes) || add_names(&folder->others, others, record.others_bytes))
+        work->is_out_of_memory = 1;
+    folder->is_listed = folder->is_recalled = 1;
+    return 1;
+}
+
+static int stamp(Folder *folder, int fd)
+{
+    struct statx st;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st))
+        return -1;
+    folder->stamp = (Stamp){makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino,
+                            st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec, st.stx_ctime.tv_sec, st.stx_ctime.tv_nsec};
+    /* The names in an encrypted one are others while its key is not there (fscrypt), and no time tells. */
+    folder->is_encrypted = (st.stx_attributes & STATX_ATTR_ENCRYPTED) != 0;
+    return 0;
+}
+
+static void look_into(Work *work, uint32_t number)
+{
+    Folder *folder = &work->folders[number];
+    DIR *listing = NULL;
+    int fd = open_folder(work->root_fd, &folder->path);
+    if (fd < 0)
+        return;
+    folder->is_found = calloc(folder->entry_count + 1u, 1);
+    if (!folder->is_found) {
+        work->is_out_of_memory = 1;
+    } else if (!stamp(folder, fd) && !recall(work, folder) && (listing = fdopendir(fd))) {
+        read_listing(work, folder, listing);
+    }
+    if (folder->is_listed && folder->entry_count <= FILES_AT_ONCE)
+        ask(work, fd, folder, 0, folder->entry_count);
+    if (listing)
+        closedir(listing);
+    else
+        close(fd);
     work->listed += folder->entry_count;
+}
+
+/* --- what is remembered of folders ---------------------------------------------------------------------------------- */
+
+static int has_end(const char *names, size_t length)
+{
+    return !length || !names[length - 1];
+}
+
+/* Find the record of each folder; return -1 where they are not those of these folders. */
+static int find_records(Work *work)
+{
+    size_t at = 0;
+    for (uint32_t number = 0; at < work->remembered_bytes; number++) {
+        Folder *folder = &work->folders[number];
+        size_t left = work->remembered_bytes - at;
+        Record record;
+        if (number == work->folder_count || left < sizeof record)
+            return -1;
+        memcpy(&record, work->remembered + at, sizeof record);
+        left -= sizeof record;
+        if (record.is_remembered) {
+            if (record.entry_count != folder->entry_count || record.entry_count > left ||
+                record.folders_bytes > left - record.entry_count ||
+                record.others_bytes > left - record.entry_count - record.folders_bytes)
+                return -1;
+            const char *folders = work->remembered + at + sizeof record + record.entry_count;
+            if (!has_end(folders, record.folders_bytes) || !has_end(folders + record.folders_bytes, record.others_bytes))
+                return -1;
+            folder->remembered = work->remembered + at;
+        }
+        at += sizeof record + record.entry_count + record.folders_bytes + record.others_bytes;
+    }
+    return 0;
+}
+
+/* Whether a folder that has the same stat once more will hold the same names: a change since it was looked at would have
+   given it a later time, by a clock that goes for the root's file system. */
+static int is_settled(const Work *work, const Folder *folder)
+{
+    return folder->is_listed && !folder->is_encrypted && folder->stamp.dev == work->folders->stamp.dev &&
+           folder->stamp.mtime_s < work->settled_before_s && folder->stamp.ctime_s < work->settled_before_s &&
+           folder->folders.used + folder->others.used <= MOST_REMEMBERED_NAMES;
+}
+
+static Record record_of(const Work *work, const Folder *folder)
+{
+    if (!is_settled(work, folder))
+        return (Record){0};
+    return (Record){folder->stamp, 1, folder->entry_count, folder->folders.used, folder->others.used};
+}
+
+static size_t put(char *bytes, size_t at, const void *part, size_t length)
+{
+    if (length)
+        memcpy(bytes + at, part, length);
+    return at + length;
+}
+
+/* Return what is to be given next time: `before`, where nothing is to be remembered otherwise. */
+static PyObject *records_of(const Work *work, PyObject *before)
+{
+    size_t at = 0, length = 0;
+    int is_same = 1;
+    for (uint32_t i = 0; i < work->folder_count; i++) {
+        Record record = record_of(work, &work->folders[i]);
+        is_same &= record.is_remembered ? work->folders[i].is_recalled : !work->folders[i].remembered;
+        length += sizeof record + record.entry_count + record.folders_bytes + record.others_bytes;
+    }
+    if (is_same) {
+        Py_INCREF(before);
+        return before;
+    }
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+    char *bytes = result ? PyBytes_AsString(result) : NULL;
+    for (uint32_t i = 0; bytes && i < work->folder_count; i++) {
+        const Folder *folder = &work->folders[i];
+        Record record = record_of(work, folder);
+        at = put(bytes, at, &record, sizeof record);
+        at = put(bytes, at, folder->is_found, record.entry_count);
+        at = put(bytes, at, folder->folders.bytes, record.folders_bytes);
+        at = put(bytes, at, folder->others.bytes, record.others_bytes);
+    }
+    return result;
 }
 
 /* --- second pass: asking, where there is much to ask ------------------------------------------------------------------ */
@@ -624,13 +761,13 @@ static PyObject *described(const Work *work, const Folder *folder)
         else if (append_name(others, path->start + prefix, path->length - prefix))
             Py_CLEAR(others);
     }
-    PyObject *tuple = folders && others ? Py_BuildValue("KIOO", (unsigned long long)folder->dev, proven, folders, others) : NULL;
+    PyObject *tuple = folders && others ? Py_BuildValue("KIOO", (unsigned long long)folder->stamp.dev, proven, folders, others) : NULL;
     Py_XDECREF(folders);
     Py_XDECREF(others);
     return tuple;
 }
 
-static PyObject *result_of(const Work *work)
+static PyObject *result_of(const Work *work, PyObject *remembered)
 {
     PyObject *folders = PyDict_New();
     for (uint32_t i = 0; folders && i < work->folder_count; i++) {
@@ -645,15 +782,17 @@ static PyObject *result_of(const Work *work)
         Py_XDECREF(value);
     }
     PyObject *proven = folders ? PyBytes_FromStringAndSize((const char *)work->proven, work->entry_count) : NULL;
-    PyObject *result = proven ? PyTuple_Pack(2, folders, proven) : NULL;
+    PyObject *records = proven ? records_of(work, remembered) : NULL;
+    PyObject *result = records ? PyTuple_Pack(3, folders, proven, records) : NULL;
     Py_XDECREF(folders);
     Py_XDECREF(proven);
+    Py_XDECREF(records);
     return result;
 }
 
 /* --- the module --------------------------------------------------------------------------------------------------- */
 
-static PyObject *proven_by(Work *work, unsigned thread_count, PyObject *on_progress)
+static PyObject *proven_by(Work *work, PyObject *remembered, unsigned thread_count, PyObject *on_progress)
 {
     work->paths = malloc((work->entry_count + 1) * sizeof(Path));
     work->proven = calloc(work->entry_count + 1, 1);
@@ -665,13 +804,17 @@ static PyObject *proven_by(Work *work, unsigned thread_count, PyObject *on_progr
     }
     if (find_folders(work))
         return PyErr_NoMemory();
-    if (run_pass((Pass){work, list_folder, work->folder_count}, thread_count, on_progress))
+    if (find_records(work)) {
+        PyErr_SetString(PyExc_ValueError, "what is remembered is of another index");
+        return NULL;
+    }
+    if (run_pass((Pass){work, look_into, work->folder_count}, thread_count, on_progress))
         return NULL;
     if (cut_slices(work))
         return PyErr_NoMemory();
     if (run_pass((Pass){work, ask_slice, work->slice_count}, thread_count, on_progress))
         return NULL;
-    return result_of(work);
+    return result_of(work, remembered);
 }
 
 static void release(Work *work)
@@ -691,9 +834,11 @@ static void release(Work *work)
 }
 
 PyDoc_STRVAR(prove_doc,
-"prove(root_fd, index, offsets, mask, changed_at, timestamp_s, most_bytes, longest_path, endings, thread_count, on_progress)\n"
+"prove(root_fd, index, offsets, mask, changed_at, timestamp_s, most_bytes, longest_path, endings, remembered,\n"
+"      settled_before_s, thread_count, on_progress)\n"
 "--\n\n"
-"Return a dict of folders, and a byte for each entry: 1 where its file is proven unchanged.\n");
+"Return a dict of folders, a byte for each entry: 1 where its file is proven unchanged, and what is to be remembered\n"
+"until the next call for the same index, endings and longest path.\n");
 
 static PyObject *prove(PyObject *module, PyObject *arguments)
 {
@@ -701,11 +846,13 @@ static PyObject *prove(PyObject *module, PyObject *arguments)
     Py_buffer index, offsets, mask, endings;
     unsigned changed_at, thread_count;
     unsigned long long most_bytes;
-    PyObject *on_progress, *result = NULL;
+    long long settled_before_s;
+    PyObject *remembered, *on_progress, *result = NULL;
     pthread_condattr_t clock;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "iy*y*y*IIKIy*IO", &work.root_fd, &index, &offsets, &mask, &changed_at,
-                          &work.timestamp_s, &most_bytes, &work.longest_path, &endings, &thread_count, &on_progress))
+    if (!PyArg_ParseTuple(arguments, "iy*y*y*IIKIy*SLIO", &work.root_fd, &index, &offsets, &mask, &changed_at,
+                          &work.timestamp_s, &most_bytes, &work.longest_path, &endings, &remembered, &settled_before_s,
+                          &thread_count, &on_progress))
         return NULL;
     work.index = index.buf;
     work.index_bytes = (size_t)index.len;
@@ -716,6 +863,9 @@ static PyObject *prove(PyObject *module, PyObject *arguments)
     work.most_bytes = most_bytes < UINT32_MAX ? most_bytes : UINT32_MAX;
     work.endings = endings.buf;
     work.endings_bytes = (size_t)endings.len;
+    work.remembered = PyBytes_AsString(remembered);
+    work.remembered_bytes = (size_t)PyBytes_Size(remembered);
+    work.settled_before_s = settled_before_s;
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_mutex_init(&work.mutex, NULL);
@@ -725,7 +875,7 @@ static PyObject *prove(PyObject *module, PyObject *arguments)
         thread_count > MOST_THREADS || (endings.len && work.endings[endings.len - 1]))
         PyErr_SetString(PyExc_ValueError, "an argument is out of its bounds");
     else
-        result = proven_by(&work, thread_count, on_progress);
+        result = proven_by(&work, remembered, thread_count, on_progress);
     release(&work);
     PyBuffer_Release(&index);
     PyBuffer_Release(&offsets);

@@ -13,7 +13,9 @@ def prove(
     most_bytes: int,
     longest_path: int,
     endings: Buffer,
+    remembered: bytes,
+    settled_before_s: int,
     thread_count: int,
     on_progress: Callable[[int], object],
     /,
-) -> tuple[dict[bytes, tuple[int, int, list[bytes], list[bytes]]], bytes]: ...
+) -> tuple[dict[bytes, tuple[int, int, list[bytes], list[bytes]]], bytes, bytes]: ...

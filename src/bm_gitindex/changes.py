@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from bm_gitindex.filesystem import trust_for
+from bm_gitindex.filesystem import is_local, trust_for
 from bm_gitindex.index.compare import Evidence
 from bm_gitindex.indexfile import IndexSnapshot, read_index
 from bm_gitindex.progress import Progress, no_progress
@@ -18,6 +18,7 @@ from bm_gitindex.worktree.walk import Scope
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.renames import Rename
     from bm_gitindex.rules import Classifier
@@ -67,12 +68,15 @@ def status(
     options: "Options",
     paths: "Iterable[bytes]" = (),
     on_progress: "Callable[[Progress], None]" = no_progress,
+    memory: "Memory | None" = None,
 ) -> Status:
     """Return what differs from the index, in all of the project or in `paths` and below them.
 
+    `memory` spares a later call with the same one what did not change meanwhile, and changes no answer.
+
     Raises IndexDamagedError, IndexUnsupportedError and StateFolderError.
     """
-    return examine(root, state, options, paths, on_progress).status
+    return examine(root, state, options, paths, on_progress, memory).status
 
 
 class Examination(NamedTuple):
@@ -89,13 +93,17 @@ def examine(
     options: "Options",
     paths: "Iterable[bytes]" = (),
     on_progress: "Callable[[Progress], None]" = no_progress,
+    memory: "Memory | None" = None,
 ) -> Examination:
     """Do as `status` does, for those who judge what it rests on as well."""
     started_s = time.perf_counter()
-    snapshot = read_index(state)
-    evidence = Evidence(snapshot.index, snapshot.baseline, trust_for(root, options))
+    trust = trust_for(root, options)
+    if not (trust.compares_ctime and is_local(root)):
+        memory = None
+    snapshot = read_index(state, memory)
+    evidence = Evidence(snapshot.index, snapshot.baseline, trust)
     with Tree(root) as tree:
-        surveyor = Surveyor(tree, options, evidence)
+        surveyor = Surveyor(tree, options, evidence, memory)
         survey = surveyor.survey(Scope(tuple(paths)), lambda files: on_progress(Progress("looking", files, 0)))
         reader = _Reader(tree, surveyor.classifier, evidence, survey, on_progress)
         changes = reader.changes() if not survey.is_clean else []

@@ -43,14 +43,19 @@ systems and FAT among them, these come from somewhere else, or do not exist."""
 def trust_for(root: Path, options: Options) -> Trust:
     """Return what can be trusted of a file's stat below `root`: what the options say, else by file-system type."""
     if options.trust_ctime is None or options.trust_filemode is None or options.check_stat is None:
-        is_local = filesystem_type(root) in LOCAL_TYPES
+        is_trusted = is_local(root)
     else:
-        is_local = False
+        is_trusted = False
     return Trust(
-        ctime=is_local if options.trust_ctime is None else options.trust_ctime,
-        filemode=is_local if options.trust_filemode is None else options.trust_filemode,
-        check_stat=options.check_stat or ("default" if is_local else "minimal"),
+        ctime=is_trusted if options.trust_ctime is None else options.trust_ctime,
+        filemode=is_trusted if options.trust_filemode is None else options.trust_filemode,
+        check_stat=options.check_stat or ("default" if is_trusted else "minimal"),
     )
+
+
+def is_local(path: Path) -> bool:
+    """Return whether a path lies on a file system whose inodes and times are the kernel's own."""
+    return filesystem_type(path) in LOCAL_TYPES
 
 
 def devices_of_one_clock(state: Path, root: Path) -> frozenset[int]:

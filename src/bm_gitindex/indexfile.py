@@ -16,6 +16,7 @@ from bm_gitindex.statefolder import open_state_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bm_gitindex.memory import Memory
     from bm_gitindex.statefolder import StateFolder
 
 _MTIME_DIGITS = 10  # of 32 bits
@@ -32,27 +33,41 @@ class IndexSnapshot:
         self.exists = exists
 
 
-def read_index(state: StateFolder) -> IndexSnapshot:
-    """Return the index of a project; one that does not exist is empty.
+def read_index(state: StateFolder, memory: Memory | None = None) -> IndexSnapshot:
+    """Return the index of a project; one that does not exist is empty. It is not read again where `memory` has it.
 
     It is trusted only if it is intact, and was written by us on this machine: `index.own` says so, and when.
 
     Raises IndexDamagedError or IndexUnsupportedError, naming the file, and StateFolderError where it cannot be read.
     """
     try:
-        data, timestamp_s = _read(state.index)
+        index, timestamp_s = _read_index(state.index, memory)
     except (FileNotFoundError, NotADirectoryError):
         return IndexSnapshot(Index.empty(), Baseline(0, is_trusted=False), exists=False)
     except OSError as error:
         raise StateFolderError(f"cannot read {state.index}: {error.strerror}") from error
-    try:
-        return snapshot_of(data, timestamp_s, _read_owner(state))
     except IndexDamagedError as error:
         advice = "`bm-gitindex sync` keeps it aside and builds a new one from the files"
         raise IndexDamagedError(f"{state.index} is damaged: {error}; {advice}") from error
     except IndexUnsupportedError as error:
         advice = "or delete the file, and `bm-gitindex sync` builds a new one from the files and the database"
         raise IndexUnsupportedError(f"{state.index}: {error}; {advice}") from error
+    return _snapshot(index, timestamp_s, _read_owner(state))
+
+
+def _read_index(path: Path, memory: Memory | None) -> tuple[Index, int]:
+    """Return the index that a file holds, and the second of its mtime. Raises OSError and what `decode` raises."""
+    settled_before_s = memory.settled_before_s() if memory else 0
+    with open_state_file(path) as file:
+        before = os.fstat(file.fileno())
+        index = memory.recall_index(before) if memory else None
+        if index is not None:
+            return index, stored_time(before.st_mtime_ns)[0]
+        data, after = file.read(), os.fstat(file.fileno())
+    index = decode(data)
+    if memory:
+        memory.keep_index(path, before, index, settled_before_s)
+    return index, stored_time(after.st_mtime_ns)[0]
 
 
 def snapshot_of(data: bytes, timestamp_s: int, owner: bytes) -> IndexSnapshot:
@@ -61,7 +76,10 @@ def snapshot_of(data: bytes, timestamp_s: int, owner: bytes) -> IndexSnapshot:
     `timestamp_s` is the second of the file's mtime, low 32 bits; `owner` is what `index.own` says. Raises
     IndexDamagedError and IndexUnsupportedError.
     """
-    index = decode(data)
+    return _snapshot(decode(data), timestamp_s, owner)
+
+
+def _snapshot(index: Index, timestamp_s: int, owner: bytes) -> IndexSnapshot:
     written_s = _written_s(owner, index.trailer) if index.is_checked else None
     if written_s is None:
         return IndexSnapshot(index, Baseline(timestamp_s, is_trusted=False), exists=True)
@@ -87,12 +105,7 @@ def _written_s(owner: bytes, trailer: bytes) -> int | None:
 
 def _read_owner(state: StateFolder) -> bytes:
     try:
-        return _read(state.index_owner)[0]
+        with open_state_file(state.index_owner) as file:
+            return file.read()
     except OSError:
         return b""
-
-
-def _read(path: Path) -> tuple[bytes, int]:
-    """Return a state file's content, and the second of its mtime, low 32 bits. Raises OSError."""
-    with open_state_file(path) as file:
-        return file.read(), stored_time(os.fstat(file.fileno()).st_mtime_ns)[0]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.indexfile import IndexSnapshot
+    from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.progress import Progress
     from bm_gitindex.syncing.importing import ImportReport, ImportRequest
@@ -44,6 +45,7 @@ class Project:
         self.options = load_options(self.root) if options is None else options
         self.state = StateFolder(self.root, self.options.state_dir)
         self.state.check()
+        self._memory: Memory | None = None
         if self.options.database_url is not None:
             self._location()
 
@@ -54,8 +56,10 @@ class Project:
         IndexDamagedError, IndexUnsupportedError and StateFolderError.
         """
         from bm_gitindex.changes import status
+        from bm_gitindex.memory import Memory
 
-        return status(self.root, self.state, self.options, self._known(paths), on_progress)
+        self._memory = self._memory or Memory()
+        return status(self.root, self.state, self.options, self._known(paths), on_progress, self._memory)
 
     async def sync(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
         """Bring index and database up to date, for all of the project or for `paths`, and return what was done.

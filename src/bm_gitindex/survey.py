@@ -18,6 +18,7 @@ from bm_gitindex.worktree.walk import Listing, Scope, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.worktree.tree import Tree
 
@@ -75,8 +76,9 @@ class Survey:
 class Surveyor:
     """Compares a tree with an index, folder by folder."""
 
-    def __init__(self, tree: Tree, options: Options, evidence: Evidence) -> None:
+    def __init__(self, tree: Tree, options: Options, evidence: Evidence, memory: Memory | None = None) -> None:
         self.classifier = Classifier(options)
+        self._memory = memory
         self._tree = tree
         self._rules = IgnoreRules(options.ignore, options.ignore_max_bytes)
         self._evidence = evidence
@@ -95,7 +97,9 @@ class Surveyor:
         self._empty_folders.clear()
         survey = Survey()
         survey.is_whole = scope.is_whole
-        proof = prove(self._tree, self._evidence, self.classifier, on_progress) if scope.is_whole else None
+        proof = None
+        if scope.is_whole:
+            proof = prove(self._tree, self._evidence, self.classifier, on_progress, self._memory)
         missing = proof.missing() if proof else scope.known(self._evidence.index)
         ruled: dict[bytes, IgnoreRules] = {}
         root_dev = None
@@ -107,7 +111,8 @@ class Surveyor:
                 self._empty_folders.add(listing.prefix)
             if listing.proven and listing.rules:
                 ruled[listing.prefix] = listing.rules
-            self._compare(listing, survey, missing)
+            if listing.files:
+                self._compare(listing, survey, missing)
             survey.skipped.extend(listing.skipped)
             survey.unchanged += listing.proven
             survey.counters.dirs_seen += 1

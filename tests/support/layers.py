@@ -16,6 +16,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
         *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "writerlock", "config", "basicmemory"),
+        "memory",
         *("worktree", "worktree.*", "entities", "entities.*", "versioning", "versioning.*"),
     ),
     3: ("survey", "renames", "changes"),

@@ -121,6 +121,10 @@ class Index(Mapping[bytes, Entry]):
         """Return the index of a project that has none yet."""
         return cls(b"", array("I"), [], 0, is_checked=True)
 
+    def anew(self) -> "Index":
+        """Return the same index with nothing made of it yet; not of version 4, which has no other place for names."""
+        return Index(self.data, self.offsets, None, self.entries_end, is_checked=self.is_checked)
+
     @property
     def names(self) -> list[bytes]:
         """Every path, in git's order."""

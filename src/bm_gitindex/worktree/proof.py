@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from bm_gitindex.ignore import IgnoreRules
     from bm_gitindex.index.compare import Evidence
     from bm_gitindex.index.entry import Index
+    from bm_gitindex.memory import Memory
     from bm_gitindex.rules import Classifier
     from bm_gitindex.worktree.tree import Tree
 
 _MOST_THREADS = 16
 _MOST_DEPTH = 64
 _FILES_A_THREAD = 500
+_NEVER = -(1 << 63)
 _LOW_32 = 0xFFFF_FFFF
 _NS_PER_S = 1_000_000_000
 _MODE_BITS = 0o170100
@@ -43,7 +45,7 @@ class Unproven:
     __slots__ = ("_folder", "_is_folder", "_tree", "name")
 
     def __init__(self, tree: "Tree", folder: bytes, name: bytes, *, is_folder: bool) -> None:
-        self.name = os.fsdecode(name)
+        self.name = name.decode(_ENCODING, _ERRORS)
         self._tree = tree
         self._folder = folder
         self._is_folder = is_folder
@@ -77,7 +79,7 @@ class Proof:
         self._index = index
         self._proven = proven
         # What a cloud's stub stands for depends on all the names beside it: such a folder is listed in the plain way.
-        stubbed = {path for path, proof in folders.items() if any(map(_is_stub, proof.entries))}
+        stubbed = {path for path, proof in folders.items() if proof.entries and any(map(_is_stub, proof.entries))}
         for path in stubbed:
             del folders[path]
         self.withdraw(stubbed)
@@ -114,9 +116,16 @@ class Proof:
 
 
 def prove(
-    tree: "Tree", evidence: "Evidence", classifier: "Classifier", on_progress: "Callable[[int], object]"
+    tree: "Tree",
+    evidence: "Evidence",
+    classifier: "Classifier",
+    on_progress: "Callable[[int], object]",
+    memory: "Memory | None" = None,
 ) -> Proof:
-    """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far."""
+    """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far.
+
+    A folder that `memory` has is not listed again. Only the compiled prover remembers any.
+    """
     index = evidence.index
     if not evidence.is_worth_something:
         return Proof(index, {}, bytearray(len(index)))
@@ -126,7 +135,9 @@ def prove(
         root_fd = tree.folder(b"")
     except OSError:
         return Proof(index, {}, bytearray(len(index)))
-    found, proven = native.prove(
+    key = index.trailer, len(index), classifier.longest_path
+    settled_before_s = memory.settled_before_s() if memory else _NEVER
+    found, proven, listings = native.prove(
         root_fd,
         index.data,
         index.offsets,
@@ -136,14 +147,21 @@ def prove(
         classifier.large_file_bytes,
         classifier.longest_path,
         b"".join(ending.encode() + b"\0" for ending in ORDINARY_ENDINGS),
+        memory.recall_listings(key) if memory else b"",
+        settled_before_s,
         min(cpu_count(), _MOST_THREADS, 1 + len(index) // _FILES_A_THREAD),
         on_progress,
     )
+    if memory:
+        memory.keep_listings(key, listings, settled_before_s)
     folders = {}
     for path, (dev, count, folder_names, other_names) in found.items():
-        entries = [Unproven(tree, path, name, is_folder=True) for name in folder_names]
-        entries += [Unproven(tree, path, name, is_folder=False) for name in other_names]
-        folders[path] = FolderProof(dev, count, [*entries])
+        entries: list[os.DirEntry[str] | Unproven] = []
+        if folder_names:
+            entries += [Unproven(tree, path, name, is_folder=True) for name in folder_names]
+        if other_names:
+            entries += [Unproven(tree, path, name, is_folder=False) for name in other_names]
+        folders[path] = FolderProof(dev, count, entries)
     return Proof(index, folders, bytearray(proven))
 
 

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import sys
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.ignore import IgnoreRules, TooManyRulesError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from bm_gitindex.rules import Classifier
     from bm_gitindex.worktree.proof import FolderProof, Unproven
 
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+_NAME = attrgetter("name")
 _SKIPPED_TYPES = {
     stat.S_IFLNK: SkipReason.SYMLINK,
     stat.S_IFIFO: SkipReason.FIFO,
@@ -95,16 +99,17 @@ def walk(
         if proven and not entries:
             yield Listing(prefix, dev, is_empty=False, files=[], skipped=[], proven=proven, rules=rules or None)
             continue
-        found = sorted(entries, key=lambda entry: entry.name)
+        found = sorted(entries, key=_NAME)
         skipped: list[Skipped] = []
-        if any(entry.name == ".gitignore" for entry in found):
+        names = set(map(_NAME, found))
+        if ".gitignore" in names:
             rules = with_gitignore(tree, rules, prefix, skipped)
         look = _FolderLook(prefix, classifier, rules, scope)
-        names = {entry.name for entry in found}
         for entry in found:
+            shown_name = _shown_name(entry)
             # A stub beside what it stands for is a left-over: the file is here.
-            if _shown_name(entry) == entry.name or _shown_name(entry) not in names:
-                look.at(entry)
+            if shown_name == entry.name or shown_name not in names:
+                look.at(entry, shown_name.encode(_ENCODING, _ERRORS))
         pending.extend((path, rules) for path in reversed(look.folders))
         is_empty = not proven and all(classifier.is_left_out(os.fsencode(_shown_name(entry))) for entry in found)
         yield Listing(prefix, dev, is_empty, look.files, skipped + look.skipped, proven, rules or None)
@@ -130,31 +135,31 @@ class _FolderLook:
         self._rules = rules
         self._scope = scope
         self._is_whole = scope.is_whole
+        self._has_rules = bool(rules)
 
-    def at(self, entry: "os.DirEntry[str] | Unproven") -> None:
-        name = os.fsencode(_shown_name(entry))
+    def at(self, entry: "os.DirEntry[str] | Unproven", name: bytes) -> None:
+        """Look at an entry that is shown by this name."""
         path = self._prefix + name
         if not self._is_whole and not self._scope.leads_to(path):
             return
         if self._classifier.is_left_out(name):
             return
         try:
-            self._look_at(entry, name)
+            self._look_at(entry, name, path)
         except FileNotFoundError:
             return  # gone again
         except OSError as error:
             self.skipped.append(skipped_for(path, error))
 
-    def _look_at(self, entry: "os.DirEntry[str] | Unproven", name: bytes) -> None:
-        path = self._prefix + name
+    def _look_at(self, entry: "os.DirEntry[str] | Unproven", name: bytes, path: bytes) -> None:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if self._rules.is_ignored(path + b"/" if is_folder else path):
+        if self._has_rules and self._rules.is_ignored(path + b"/" if is_folder else path):
             return
         if is_git_folder(name):
             self.skipped.append(Skipped(path, SkipReason.NAME))
         elif self._classifier.is_too_long(path):
             self.skipped.append(Skipped(path, SkipReason.TOO_LONG))
-        elif os.fsencode(entry.name) != name or (is_folder and _is_elsewhere(entry)):
+        elif entry.name.encode(_ENCODING, _ERRORS) != name or (is_folder and _is_elsewhere(entry)):
             self.skipped.append(Skipped(path, SkipReason.PLACEHOLDER))
         elif is_folder:
             self.folders.append(path)
