@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import threading
 from contextlib import suppress
@@ -20,10 +21,14 @@ from bm_gitindex import memory as remembering
 from bm_gitindex.changes import Status, status
 from bm_gitindex.errors import IndexDamagedError
 from bm_gitindex.index.codec import decode
-from bm_gitindex.index.compare import YOUNG_MARGIN_S
+from bm_gitindex.index.compare import YOUNG_MARGIN_S, Evidence
+from bm_gitindex.index.stat import Trust
 from bm_gitindex.memory import Memory
 from bm_gitindex.native import native
+from bm_gitindex.rules import Classifier
 from bm_gitindex.worktree import proof as proving
+from bm_gitindex.worktree.tree import Tree
+from support.git import Git
 from support.profile import NIGHTLY
 from support.project import BY_CTIME, BY_MTIME, LATE_S, NS, Project
 
@@ -117,6 +122,11 @@ def vault(folder: Path) -> Vault:
 @pytest.fixture
 def settled(tmp_path: Path) -> Vault:
     return vault(tmp_path)
+
+
+@pytest.fixture
+def git(settled: Vault, tmp_path: Path) -> Git:
+    return Git(tmp_path / "git", settled.project.state.index, settled.project.root)
 
 
 # --- what may happen between two statuses ----------------------------------------------------------------------------
@@ -317,6 +327,13 @@ def listed(project: Project, memory: Memory) -> list[bytes]:
     return sorted(os.path.dirname(change.path) for change in found.changes if b"new-" in change.path)
 
 
+def find_unproven(project: Project, memory: Memory) -> set[bytes]:
+    snapshot = project.read()
+    evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+    with Tree(project.root) as tree:
+        return proving.prove(tree, evidence, Classifier(project.options), lambda _: None, memory).missing()
+
+
 def changed_s(project: Project) -> tuple[int, int]:
     """Return the seconds in which the first and the last of the folders changed."""
     times = [os.lstat(project.path(folder)).st_ctime_ns // NS for folder in FOLDERS]
@@ -335,7 +352,12 @@ def test_a_folder_that_did_not_change_is_not_listed_again(marked: Vault) -> None
 
 
 @needs_native
-def test_a_folder_that_changed_within_the_margin_of_a_listing_is_listed_again(marked: Vault) -> None:
+@pytest.mark.parametrize("mtime_ns", [None, 0], ids=["", "mtime put back"])
+def test_a_folder_that_changed_within_the_margin_of_a_listing_is_listed_again(
+    marked: Vault, mtime_ns: int | None
+) -> None:
+    if mtime_ns is not None:
+        marked.put_back(dict.fromkeys(FOLDERS, (mtime_ns, mtime_ns)))
     first_s, last_s = changed_s(marked.project)
     memory = at(first_s + YOUNG_MARGIN_S)
     assert listed(marked.project, memory) == listed(marked.project, memory) == FOLDERS
@@ -447,8 +469,84 @@ def test_a_byte_a_file_is_remembered_of_listings(tmp_path: Path) -> None:
     asked(project, memory)
     assert memory._listings is not None
     assert 2000 < len(memory._listings.records) < 2000 + 21 * 100
-    assert memory._index is not None
-    assert memory._index.read._names is None
+    assert find_unproven(project, memory) == set()
+
+
+@needs_native
+def test_what_is_remembered_proves_what_a_listing_proves(marked: Vault) -> None:
+    memory = late()
+    os.utime(marked.project.path(b"a/one.md"), ns=(0, 0))
+    first = find_unproven(marked.project, memory)
+    assert first == find_unproven(marked.project, memory) == {b"a/one.md"}
+
+
+@pytest.mark.parametrize("prover", ["python", pytest.param("compiled", marks=needs_native)])
+def test_of_an_index_its_bytes_are_remembered_and_no_paths(
+    settled: Vault, monkeypatch: pytest.MonkeyPatch, prover: str
+) -> None:
+    if prover == "python":
+        monkeypatch.setattr(proving, "native", None)
+    _write(settled, b"a/new.md", b"new\n")
+    memory = late()
+    for _ in range(3):
+        asked(settled.project, memory)
+        assert memory._index is not None
+        assert (memory._index.read._names, memory._index.read._places) == (None, None)
+
+
+@needs_native
+def test_a_path_too_long_for_a_server_is_passed_over_though_its_folder_is_remembered(settled: Vault) -> None:
+    path = b"\xff" * 250 + b"/" + b"\xff" * 250 + b".md"
+    settled.project.write(path)
+    settled.settle()
+    memory = late()
+    assert not asked(settled.project, memory)[1]
+    settled.project.options = BY_CTIME._replace(database_url="postgresql+asyncpg://host/database")
+    found = asked(settled.project, memory)
+    assert found == asked(settled.project, None)
+    assert found[1]
+
+
+FOUR_FOLDERS = 4
+
+
+def records(*folders: tuple[int, bytes, bytes, bytes]) -> bytes:
+    """Return what a prover would have made of folders: whether remembered, files found, and names of both sorts."""
+    return b"".join(
+        bytes(48) + struct.pack("=4Q", is_there, len(found), len(names), len(others)) + found + names + others
+        for is_there, found, names, others in folders
+    )
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"x",
+        records((1, b"1", b"", b"")),
+        records((1, b"111", b"", b"")),
+        records((1, b"11", b"a", b"")),
+        records((1, b"11", b"", b"a")),
+        records(*[(0, b"", b"", b"")] * (FOUR_FOLDERS + 1)),
+        records((0, b"", b"", b""))[:-1],
+        records((1, b"11", b"", b""))[:-1],
+        records((1, b"11", b"a\0", b""))[:-1],
+        records((1, b"11", b"a\0", b"b\0"))[:-1],
+        bytes(48) + struct.pack("=4Q", 1, 2, 2**64 - 1, 2) + b"11",
+        bytes(48) + struct.pack("=4Q", 1, 2, 2**64 - 2, 2) + b"11",
+        bytes(48) + struct.pack("=4Q", 1, 2, 0, 2**64 - 2) + b"11",
+    ],
+    ids=lambda wrong: wrong[48:].hex(),
+)
+def test_what_is_not_remembered_of_this_index_is_refused(settled: Vault, wrong: bytes) -> None:
+    memory = late()
+    asked(settled.project, memory)
+    assert memory._listings is not None
+    memory._listings = memory._listings._replace(records=wrong)
+    with pytest.raises(ValueError, match="of another index"):
+        asked(settled.project, memory)
+    memory._listings = memory._listings._replace(records=records(*[(0, b"", b"", b"")] * FOUR_FOLDERS))
+    assert asked(settled.project, memory) == asked(settled.project, None)
 
 
 # --- the index -------------------------------------------------------------------------------------------------------
@@ -488,6 +586,15 @@ def test_an_index_that_was_changed_in_place_is_read_again(settled: Vault) -> Non
     os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(IndexDamagedError, match="checksum"):
         asked(settled.project, memory)
+
+
+def test_an_index_of_version_4_is_read_again(settled: Vault, git: Git, read_times: list[int]) -> None:
+    memory = late()
+    expected = asked(settled.project, memory)[0]
+    git.run("update-index", "--index-version", "4")
+    for _ in range(2):
+        assert asked(settled.project, memory)[0] == expected
+    assert len(read_times) == 3
 
 
 def test_whose_an_index_is_is_asked_again(settled: Vault) -> None:

@@ -203,6 +203,12 @@ def test_an_icloud_stub_keeps_its_file(project: Project, name: str) -> None:
     assert reasons(result) == {os.fsencode(name): SkipReason.PLACEHOLDER}
 
 
+def test_an_icloud_stub_beside_its_file_says_nothing(project: Project) -> None:
+    indexed(project, "a.md")
+    project.write(".a.md.icloud")
+    assert (survey(project).is_clean, survey(project).skipped) == (True, [])
+
+
 def test_an_icloud_stub_of_an_ignored_file_says_nothing(project: Project) -> None:
     project.write(".gitignore", b"*.log\n")
     project.write(".x.log.icloud")
