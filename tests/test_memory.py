@@ -57,11 +57,15 @@ class Clock:
 
 
 def at(second: int) -> Memory:
-    return Memory(Clock(second))
+    return Memory(Clock(second), still)
 
 
 def late() -> Memory:
-    return Memory(Clock())
+    return Memory(Clock(), still)
+
+
+def still() -> int:
+    return 0
 
 
 def said(found: Status) -> tuple[object, ...]:
@@ -378,10 +382,14 @@ def test_a_folder_of_the_future_is_not_remembered(marked: Vault, ahead_s: int, i
 
 @needs_native
 def test_a_clock_that_was_set_back_forgets(marked: Vault) -> None:
-    clock = Clock()
-    memory = Memory(clock)
+    clock, steady = Clock(), Clock(5)
+    memory = Memory(clock, steady)
     assert listed(marked.project, memory) == FOLDERS
-    clock.second -= 1
+    clock.second += 10
+    steady.second += 10
+    assert listed(marked.project, memory) == []
+    clock.second += 9  # it was set back by a second, ten seconds ago
+    steady.second += 10
     assert listed(marked.project, memory) == FOLDERS
     assert listed(marked.project, memory) == []
 
@@ -616,7 +624,7 @@ def test_an_index_that_changed_within_the_margin_of_its_reading_is_read_again(
 
 def test_an_index_is_read_again_by_a_clock_that_was_set_back(settled: Vault, read_times: list[int]) -> None:
     clock = Clock()
-    memory = Memory(clock)
+    memory = Memory(clock, still)
     asked(settled.project, memory)
     clock.second -= 1
     asked(settled.project, memory)
@@ -643,7 +651,7 @@ def test_a_project_remembers_from_one_status_to_the_next(settled: Vault, read_ti
     assert memory is not None
     assert said(project.status()) == said(first)
     assert project._memory is memory
-    memory._clock = Clock()
+    project._memory = late()
     project.status()
     del read_times[:]
     assert said(project.status()) == said(first)

@@ -57,7 +57,7 @@ def read_index(state: StateFolder, memory: Memory | None = None) -> IndexSnapsho
 
 def _read_index(path: Path, memory: Memory | None) -> tuple[Index, int]:
     """Return the index that a file holds, and the second of its mtime. Raises OSError and what `decode` raises."""
-    settled_before_s = memory.settled_before_s() if memory else 0
+    moment = memory.moment() if memory else None
     with open_state_file(path) as file:
         before = os.fstat(file.fileno())
         index = memory.recall_index(before) if memory else None
@@ -65,8 +65,8 @@ def _read_index(path: Path, memory: Memory | None) -> tuple[Index, int]:
             return index, stored_time(before.st_mtime_ns)[0]
         data, after = file.read(), os.fstat(file.fileno())
     index = decode(data)
-    if memory:
-        memory.keep_index(path, before, index, settled_before_s)
+    if memory and moment:
+        memory.keep_index(path, before, index, moment)
     return index, stored_time(after.st_mtime_ns)[0]
 
 

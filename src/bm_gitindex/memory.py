@@ -4,85 +4,97 @@ A file or folder is remembered beside the stat that it had before it was looked 
 long as the stat is the same. That is sound where each change leaves another time behind: on a local file system, whose
 ctime is the kernel's own, and only if that time was well past when the look was taken, since a clock stands still
 between two ticks (the racy rule of `index.compare`; a run that writes goes by its lock's time there, this by the
-kernel's, which is the same).
+kernel's, which is the same). A clock that was set comes to the same time twice, and what was remembered before counts
+no longer.
 """
-
-from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.filesystem import is_local
 from bm_gitindex.index.compare import YOUNG_MARGIN_S
+from bm_gitindex.index.entry import Index
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from pathlib import Path
 
-    from bm_gitindex.index.entry import Index
-
 _NS_PER_S = 1_000_000_000
+_SET_NS = _NS_PER_S // 2
+"""A clock that went apart from the steady one by more was set. The margin makes up for less."""
 _COMPRESSED = 4
 """The index version whose paths cannot be found again by their offsets."""
+
+
+class Moment(NamedTuple):
+    """When a look began."""
+
+    settled_before_s: int
+    """A thing that changed before this second may be remembered."""
+    ahead_ns: int
+    """How far the clock is ahead of one that nobody sets."""
 
 
 class _KeptIndex(NamedTuple):
     stamp: tuple[int, ...]
     read: Index
-    settled_before_s: int
+    moment: Moment
 
 
 class _KeptListings(NamedTuple):
     key: tuple[object, ...]
     records: bytes
-    settled_before_s: int
+    moment: Moment
 
 
 class Memory:
     """The index of a project, and what was in its folders: the bytes of the one, and a byte a file of the other.
 
-    Whoever looks asks `settled_before_s` first. Several threads may use one, each of which keeps what it found.
+    Whoever looks asks for the `moment` first. Several threads may use one memory: what it holds is replaced as a whole.
     """
 
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
-        """`clock` says how many nanoseconds have passed since the epoch."""
+    def __init__(
+        self, clock: "Callable[[], int]" = time.time_ns, steady: "Callable[[], int]" = time.monotonic_ns
+    ) -> None:
+        """`clock` says how many nanoseconds have passed since the epoch, and `steady` since some time or other."""
         self._clock = clock
+        self._steady = steady
         self._index: _KeptIndex | None = None
         self._listings: _KeptListings | None = None
 
-    def settled_before_s(self) -> int:
-        """Return the second before which a thing must have changed to be remembered by a look that begins now."""
-        return self._clock() // _NS_PER_S - YOUNG_MARGIN_S
+    def moment(self) -> Moment:
+        """Return when a look begins that begins now."""
+        now_ns = self._clock()
+        return Moment(now_ns // _NS_PER_S - YOUNG_MARGIN_S, now_ns - self._steady())
 
-    def recall_index(self, st: os.stat_result) -> Index | None:
+    def recall_index(self, st: "os.stat_result") -> Index | None:
         """Return the index that a file of this stat holds, if it is remembered."""
         kept = self._index
-        if kept is None or kept.stamp != _stamp(st) or self._is_before(kept.settled_before_s):
+        if kept is None or kept.stamp != _stamp(st) or self._was_set_since(kept.moment):
             return None
         return kept.read.anew()
 
-    def keep_index(self, path: Path, st: os.stat_result, index: Index, settled_before_s: int) -> None:
+    def keep_index(self, path: "Path", st: "os.stat_result", index: Index, moment: Moment) -> None:
         """Remember an index that was read from this file, given the stat that the file had before."""
         changed_s = max(st.st_mtime_ns, st.st_ctime_ns) // _NS_PER_S
-        can_be_kept = changed_s < settled_before_s and index.version != _COMPRESSED and is_local(path)
-        self._index = _KeptIndex(_stamp(st), index.anew(), settled_before_s) if can_be_kept else None
+        can_be_kept = changed_s < moment.settled_before_s and index.version != _COMPRESSED and is_local(path)
+        self._index = _KeptIndex(_stamp(st), index.anew(), moment) if can_be_kept else None
 
     def recall_listings(self, key: tuple[object, ...]) -> bytes:
-        """Return what the compiled prover made of the folders of an index, or nothing; `key` says for whom."""
+        """Return what the compiled prover made of the folders of an index, or nothing; `key` says of which and how."""
         kept = self._listings
-        if kept is None or kept.key != key or self._is_before(kept.settled_before_s):
+        if kept is None or kept.key != key or self._was_set_since(kept.moment):
             return b""
         return kept.records
 
-    def keep_listings(self, key: tuple[object, ...], records: bytes, settled_before_s: int) -> None:
-        """Remember what the compiled prover made of the folders of an index."""
-        self._listings = _KeptListings(key, records, settled_before_s)
+    def keep_listings(self, key: tuple[object, ...], records: bytes, moment: Moment) -> None:
+        """Remember what the compiled prover made of the folders of an index; it left out what must not be."""
+        self._listings = _KeptListings(key, records, moment)
 
-    def _is_before(self, settled_before_s: int) -> bool:
-        """Return whether the clock was set back since: the same time may then come twice."""
-        return self.settled_before_s() < settled_before_s
+    def _was_set_since(self, moment: Moment) -> bool:
+        return abs(self.moment().ahead_ns - moment.ahead_ns) > _SET_NS
 
 
-def _stamp(st: os.stat_result) -> tuple[int, ...]:
+def _stamp(st: "os.stat_result") -> tuple[int, ...]:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns

@@ -136,7 +136,7 @@ def prove(
     except OSError:
         return Proof(index, {}, bytearray(len(index)))
     key = index.trailer, len(index), classifier.longest_path
-    settled_before_s = memory.settled_before_s() if memory else _NEVER
+    moment = memory.moment() if memory else None
     found, proven, listings = native.prove(
         root_fd,
         index.data,
@@ -148,12 +148,12 @@ def prove(
         classifier.longest_path,
         b"".join(ending.encode() + b"\0" for ending in ORDINARY_ENDINGS),
         memory.recall_listings(key) if memory else b"",
-        settled_before_s,
+        moment.settled_before_s if moment else _NEVER,
         min(cpu_count(), _MOST_THREADS, 1 + len(index) // _FILES_A_THREAD),
         on_progress,
     )
-    if memory:
-        memory.keep_listings(key, listings, settled_before_s)
+    if memory and moment:
+        memory.keep_listings(key, listings, moment)
     folders = {}
     for path, (dev, count, folder_names, other_names) in found.items():
         entries: list[os.DirEntry[str] | Unproven] = []
