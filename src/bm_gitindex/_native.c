@@ -111,14 +111,6 @@ typedef struct {
     unsigned alive;
 } Work;
 
-static void store_be(unsigned char *at, uint64_t value)
-{
-    at[0] = (unsigned char)(value >> 24);
-    at[1] = (unsigned char)(value >> 16);
-    at[2] = (unsigned char)(value >> 8);
-    at[3] = (unsigned char)value;
-}
-
 static uint32_t load_be(const unsigned char *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
@@ -388,15 +380,12 @@ static int is_unchanged(const Work *work, const unsigned char *entry, const stru
         (uint64_t)st->st_mtim.tv_nsec, st->st_dev, st->st_ino, st->st_mode & S_IXUSR ? 0100755 : 0100644,
         st->st_uid, st->st_gid, (uint64_t)st->st_size,
     };
-    unsigned char observed[STAT_BYTES];
     if (!S_ISREG(st->st_mode) || st->st_size <= 0 || (uint64_t)st->st_size > work->most_bytes)
         return 0;
     if (load_be(entry + work->changed_at) >= work->timestamp_s || entry[FLAGS_AT] & (EXTENDED | STAGE) >> 8)
         return 0;
     for (size_t i = 0; i < STAT_BYTES / 4; i++)
-        store_be(observed + 4 * i, fields[i]);
-    for (size_t i = 0; i < STAT_BYTES; i++)
-        if ((observed[i] ^ entry[i]) & work->mask[i])
+        if ((load_be(entry + 4 * i) ^ (uint32_t)fields[i]) & load_be(work->mask + 4 * i))
             return 0;
     return 1;
 }
@@ -812,7 +801,7 @@ static PyObject *proven_by(Work *work, PyObject *remembered, unsigned thread_cou
         return NULL;
     if (cut_slices(work))
         return PyErr_NoMemory();
-    if (run_pass((Pass){work, ask_slice, work->slice_count}, thread_count, on_progress))
+    if (work->slice_count && run_pass((Pass){work, ask_slice, work->slice_count}, thread_count, on_progress))
         return NULL;
     return result_of(work, remembered);
 }
