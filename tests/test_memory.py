@@ -30,7 +30,7 @@ from bm_gitindex.worktree import proof as proving
 from bm_gitindex.worktree.tree import Tree
 from support.git import Git
 from support.profile import NIGHTLY
-from support.project import BY_CTIME, BY_MTIME, LATE_S, NS, Project
+from support.project import BY_CTIME, BY_MTIME, LATE_S, NS, OLD_S, Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -612,11 +612,14 @@ def test_whose_an_index_is_is_asked_again(settled: Vault) -> None:
     assert asked(settled.project, memory)[2] == (6, 4, 6, 36)
 
 
+@pytest.mark.parametrize("mtime_s", [LATE_S, OLD_S], ids=["by mtime", "by ctime"])
 @pytest.mark.parametrize(("margin_s", "times"), [(YOUNG_MARGIN_S, 2), (YOUNG_MARGIN_S + 1, 1)])
 def test_an_index_that_changed_within_the_margin_of_its_reading_is_read_again(
-    settled: Vault, read_times: list[int], margin_s: int, times: int
+    settled: Vault, read_times: list[int], mtime_s: int, margin_s: int, times: int
 ) -> None:
-    memory = at(LATE_S + margin_s)
+    settled.project.set_timestamp(mtime_s)
+    st = settled.project.state.index.stat()
+    memory = at(max(st.st_mtime_ns, st.st_ctime_ns) // NS + margin_s)
     asked(settled.project, memory)
     asked(settled.project, memory)
     assert len(read_times) == times
