@@ -161,8 +161,8 @@ def proven_by(prover: str, project: Project, evidence: Evidence) -> tuple[Mappin
             monkeypatch.setattr(proving, "native", None)
         proof = prove(tree, evidence, Classifier(OPTIONS), lambda _: None)
         folders = {
-            path: (found.dev, found.proven, sorted((e.name, e.is_dir(follow_symlinks=False)) for e in found.entries))
-            for path, found in proof.folders.items()
+            path: (dev, proven, sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries))
+            for path, (dev, proven, entries) in proof.folders.items()
         }
         return folders, proof.missing()
 

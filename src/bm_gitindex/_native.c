@@ -275,20 +275,18 @@ static PyObject *read_table(PyObject *module, PyObject *argument)
 
 /* --- folders, and what the index has in each --------------------------------------------------------------------------- */
 
-static int read_paths(Work *work)
+static int read_path(const Work *work, uint32_t entry, Path *path)
 {
     const char *start = (const char *)work->index;
-    for (uint32_t i = 0; i < work->entry_count; i++) {
-        size_t at = work->offsets[i];
-        if (work->index_bytes < NAME_AT + ID_BYTES || at > work->index_bytes - NAME_AT - ID_BYTES)
-            return -1;
-        unsigned flags = (unsigned)work->index[at + FLAGS_AT] << 8 | work->index[at + FLAGS_AT + 1];
-        size_t name_at = at + NAME_AT + (flags & EXTENDED ? 2 : 0);
-        const char *end = memchr(start + name_at, '\0', work->index_bytes - name_at);
-        if (!end || end - (start + name_at) > UINT32_MAX)
-            return -1;
-        work->paths[i] = (Path){start + name_at, (uint32_t)(end - (start + name_at))};
-    }
+    size_t at = work->offsets[entry];
+    if (work->index_bytes < NAME_AT + ID_BYTES || at > work->index_bytes - NAME_AT - ID_BYTES)
+        return -1;
+    unsigned flags = (unsigned)work->index[at + FLAGS_AT] << 8 | work->index[at + FLAGS_AT + 1];
+    size_t name_at = at + NAME_AT + (flags & EXTENDED ? 2 : 0);
+    const char *end = memchr(start + name_at, '\0', work->index_bytes - name_at);
+    if (!end || end - (start + name_at) > UINT32_MAX)
+        return -1;
+    *path = (Path){start + name_at, (uint32_t)(end - (start + name_at))};
     return 0;
 }
 
@@ -308,8 +306,17 @@ static int add_entry(Folder *folder, uint32_t entry)
     return 0;
 }
 
-/* In the order of an index, paths below one folder follow each other: each folder is met once. The way down to a folder
-   is gone for each anew, so that those far down are left to Python. */
+static int is_directly_in(const Path *path, const Path *folder)
+{
+    uint32_t prefix = folder->length ? folder->length + 1 : 0;
+    if (path->length <= prefix || memcmp(path->start, folder->start, folder->length) || (prefix && path->start[prefix - 1] != '/'))
+        return 0;
+    return !memchr(path->start + prefix, '/', path->length - prefix);
+}
+
+/* Find the paths, and the folders above them. In the order of an index, paths below one folder follow each other: each
+   folder is met once. The way down to a folder is gone for each anew, so that those far down are left to Python. Return
+   -1 with an exception set. */
 static int find_folders(Work *work)
 {
     uint32_t above[MOST_DEPTH + 1] = {0}; /* the folders on the way to the path before */
@@ -318,8 +325,19 @@ static int find_folders(Work *work)
     if (add_folder(work, (const char *)work->index, 0))
         return -1;
     for (uint32_t i = 0; i < work->entry_count; i++) {
-        Path path = work->paths[i];
+        Path path;
         uint32_t shared = 0, at;
+        if (read_path(work, i, &path)) {
+            PyErr_SetString(PyExc_ValueError, "an offset does not lead to an entry");
+            return -1;
+        }
+        work->paths[i] = path;
+        if (before.start && is_directly_in(&path, &work->folders[above[depth]].path)) {
+            if (add_entry(&work->folders[above[depth]], i))
+                return -1;
+            before = path;
+            continue;
+        }
         while (shared < path.length && shared < before.length && path.start[shared] == before.start[shared])
             shared++;
         while (depth && work->folders[above[depth]].path.length >= shared)
@@ -739,41 +757,49 @@ static PyObject *list_of(const Names *names)
 static PyObject *described(const Work *work, const Folder *folder)
 {
     size_t prefix = folder->path.length ? folder->path.length + 1u : 0;
+    unsigned long long dev = folder->stamp.dev;
+    uint32_t proven = 0, found = 0;
+    for (uint32_t i = 0; i < folder->entry_count; i++) {
+        found += folder->is_found[i] != 0;
+        proven += work->proven[folder->entries[i]];
+    }
+    if (found == proven && !folder->folders.used && !folder->others.used)
+        return Py_BuildValue("KI()", dev, proven);
     PyObject *folders = list_of(&folder->folders), *others = list_of(&folder->others);
-    uint32_t proven = 0;
     for (uint32_t i = 0; others && i < folder->entry_count; i++) {
         const Path *path = &work->paths[folder->entries[i]];
-        if (!folder->is_found[i])
-            continue;
-        if (work->proven[folder->entries[i]])
-            proven++;
-        else if (append_name(others, path->start + prefix, path->length - prefix))
+        if (folder->is_found[i] && !work->proven[folder->entries[i]] &&
+            append_name(others, path->start + prefix, path->length - prefix))
             Py_CLEAR(others);
     }
-    PyObject *tuple = folders && others ? Py_BuildValue("KIOO", (unsigned long long)folder->stamp.dev, proven, folders, others) : NULL;
+    PyObject *tuple = folders && others ? Py_BuildValue("KI(OO)", dev, proven, folders, others) : NULL;
     Py_XDECREF(folders);
     Py_XDECREF(others);
     return tuple;
 }
 
+static int add_described(const Work *work, const Folder *folder, PyObject *quiet, PyObject *others)
+{
+    PyObject *path = PyBytes_FromStringAndSize(folder->path.start, folder->path.length);
+    PyObject *value = path ? described(work, folder) : NULL;
+    int is_quiet = value && !PyTuple_Size(PyTuple_GetItem(value, 2));
+    int failed = !value || PyDict_SetItem(is_quiet ? quiet : others, path, value);
+    Py_XDECREF(path);
+    Py_XDECREF(value);
+    return failed ? -1 : 0;
+}
+
 static PyObject *result_of(const Work *work, PyObject *remembered)
 {
-    PyObject *folders = PyDict_New();
-    for (uint32_t i = 0; folders && i < work->folder_count; i++) {
-        const Folder *folder = &work->folders[i];
-        if (!folder->is_listed)
-            continue;
-        PyObject *path = PyBytes_FromStringAndSize(folder->path.start, folder->path.length);
-        PyObject *value = path ? described(work, folder) : NULL;
-        if (!value || PyDict_SetItem(folders, path, value))
-            Py_CLEAR(folders);
-        Py_XDECREF(path);
-        Py_XDECREF(value);
-    }
-    PyObject *proven = folders ? PyBytes_FromStringAndSize((const char *)work->proven, work->entry_count) : NULL;
+    PyObject *quiet = PyDict_New(), *others = PyDict_New();
+    for (uint32_t i = 0; quiet && others && i < work->folder_count; i++)
+        if (work->folders[i].is_listed && add_described(work, &work->folders[i], quiet, others))
+            Py_CLEAR(others);
+    PyObject *proven = quiet && others ? PyBytes_FromStringAndSize((const char *)work->proven, work->entry_count) : NULL;
     PyObject *records = proven ? records_of(work, remembered) : NULL;
-    PyObject *result = records ? PyTuple_Pack(3, folders, proven, records) : NULL;
-    Py_XDECREF(folders);
+    PyObject *result = records ? PyTuple_Pack(4, quiet, others, proven, records) : NULL;
+    Py_XDECREF(quiet);
+    Py_XDECREF(others);
     Py_XDECREF(proven);
     Py_XDECREF(records);
     return result;
@@ -787,12 +813,8 @@ static PyObject *proven_by(Work *work, PyObject *remembered, unsigned thread_cou
     work->proven = calloc(work->entry_count + 1, 1);
     if (!work->paths || !work->proven)
         return PyErr_NoMemory();
-    if (read_paths(work)) {
-        PyErr_SetString(PyExc_ValueError, "an offset does not lead to an entry");
-        return NULL;
-    }
     if (find_folders(work))
-        return PyErr_NoMemory();
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     if (find_records(work)) {
         PyErr_SetString(PyExc_ValueError, "what is remembered is of another index");
         return NULL;
@@ -826,8 +848,9 @@ PyDoc_STRVAR(prove_doc,
 "prove(root_fd, index, offsets, mask, changed_at, timestamp_s, most_bytes, longest_path, endings, remembered,\n"
 "      settled_before_s, thread_count, on_progress)\n"
 "--\n\n"
-"Return a dict of folders, a byte for each entry: 1 where its file is proven unchanged, and what is to be remembered\n"
-"until the next call for the same index, endings and longest path.\n");
+"Return a dict of the folders in which there is nothing but files that are proven unchanged, and one of the others:\n"
+"device, number of such files, and the names of folders and of all else. Then a byte for each entry, 1 where its file\n"
+"is proven unchanged, and what is to be remembered until the next call for the same index, endings and longest path.\n");
 
 static PyObject *prove(PyObject *module, PyObject *arguments)
 {

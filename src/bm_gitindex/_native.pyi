@@ -18,4 +18,9 @@ def prove(
     thread_count: int,
     on_progress: Callable[[int], object],
     /,
-) -> tuple[dict[bytes, tuple[int, int, list[bytes], list[bytes]]], bytes, bytes]: ...
+) -> tuple[
+    dict[bytes, tuple[int, int, tuple[()]]],
+    dict[bytes, tuple[int, int, tuple[list[bytes], list[bytes]]]],
+    bytes,
+    bytes,
+]: ...

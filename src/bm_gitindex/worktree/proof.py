@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bm_gitindex.index.entry import FLAG_EXTENDED, STAT_FIELDS
 from bm_gitindex.index.stat import StatData, Trust, is_regular, stat_changes, stat_data
@@ -19,7 +19,7 @@ from bm_gitindex.rules import ORDINARY_ENDINGS, STRANGE_BEGINNINGS
 from bm_gitindex.worktree import placeholders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bm_gitindex.ignore import IgnoreRules
     from bm_gitindex.index.compare import Evidence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from bm_gitindex.memory import Memory
     from bm_gitindex.rules import Classifier
     from bm_gitindex.worktree.tree import Tree
+
+    FolderProof = tuple[int, int, Sequence["os.DirEntry[str] | Unproven"]]
+    """What was found in a folder of the index: its device, how many files are unchanged, and all the rest."""
 
 _MOST_THREADS = 16
 _MOST_DEPTH = 64
@@ -59,27 +62,17 @@ class Unproven:
         return os.stat(self.name, dir_fd=self._tree.folder(self._folder), follow_symlinks=follow_symlinks)
 
 
-class FolderProof(NamedTuple):
-    """What was found in a folder of the index."""
-
-    dev: int
-    proven: int
-    """How many files are unchanged."""
-    entries: list[os.DirEntry[str] | Unproven]
-    """All the rest."""
-
-
 class Proof:
     """What a prover found, and what of it is taken back."""
 
-    def __init__(self, index: "Index", folders: dict[bytes, FolderProof], proven: bytearray) -> None:
+    def __init__(self, index: "Index", folders: "dict[bytes, FolderProof]", proven: bytearray) -> None:
         """`proven` has 1 or 0 for each entry."""
         self.folders = folders
         """By path. One that could not be read is not among them."""
         self._index = index
         self._proven = proven
         # What a cloud's stub stands for depends on all the names beside it: such a folder is listed in the plain way.
-        stubbed = {path for path, proof in folders.items() if proof.entries and any(map(_is_stub, proof.entries))}
+        stubbed = {path for path, (_, _, entries) in folders.items() if entries and any(map(_is_stub, entries))}
         for path in stubbed:
             del folders[path]
         self.withdraw(stubbed)
@@ -137,7 +130,7 @@ def prove(
         return Proof(index, {}, bytearray(len(index)))
     key = index.trailer, len(index), classifier.longest_path
     moment = memory.moment() if memory else None
-    found, proven, listings = native.prove(
+    quiet, others, proven, listings = native.prove(
         root_fd,
         index.data,
         index.offsets,
@@ -154,14 +147,11 @@ def prove(
     )
     if memory and moment:
         memory.keep_listings(key, listings, moment)
-    folders = {}
-    for path, (dev, count, folder_names, other_names) in found.items():
-        entries: list[os.DirEntry[str] | Unproven] = []
-        if folder_names:
-            entries += [Unproven(tree, path, name, is_folder=True) for name in folder_names]
-        if other_names:
-            entries += [Unproven(tree, path, name, is_folder=False) for name in other_names]
-        folders[path] = FolderProof(dev, count, entries)
+    folders: dict[bytes, FolderProof] = {**quiet}
+    for path, (dev, count, (folder_names, other_names)) in others.items():
+        entries = [Unproven(tree, path, name, is_folder=True) for name in folder_names]
+        entries += [Unproven(tree, path, name, is_folder=False) for name in other_names]
+        folders[path] = (dev, count, entries)
     return Proof(index, folders, bytearray(proven))
 
 
@@ -178,18 +168,18 @@ class PythonProver:
 
     def prove(self, on_progress: "Callable[[int], object]") -> Proof:
         """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far."""
-        folders = {}
+        folders: dict[bytes, FolderProof] = {}
         seen = 0
         for folder in _folders_of(self._index):
             if folder and folder.rpartition(b"/")[0] not in folders:
                 continue
             with suppress(OSError):  # whoever lists it in the plain way will say what is wrong with it
                 folders[folder] = self._prove_folder(folder)
-                seen += folders[folder].proven
+                seen += folders[folder][1]
                 on_progress(seen)
         return Proof(self._index, folders, self._proven)
 
-    def _prove_folder(self, folder: bytes) -> FolderProof:
+    def _prove_folder(self, folder: bytes) -> "FolderProof":
         """Return what is found in a folder. Raises OSError."""
         prefix = folder + b"/" if folder else b""
         find, longest_path = self._index.places.get, self._longest_path
@@ -210,7 +200,7 @@ class PythonProver:
                 entries.append(entry)
         for place in places:
             self._proven[place] = 1
-        return FolderProof(dev, len(places), entries)
+        return dev, len(places), entries
 
 
 def _comparison(evidence: "Evidence", classifier: "Classifier") -> "Callable[[int, os.DirEntry[str]], bool]":
