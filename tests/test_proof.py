@@ -42,6 +42,7 @@ LARGE_BYTES = 1000
 OPTIONS = BY_CTIME._replace(large_file_bytes=LARGE_BYTES)
 NAMES = [
     *(b"a.md", b"b.pdf", b"c", b"sub/c.md", b"sub/deep/d.md", b"sub/deep/e.md", b"sub-x/f.md", b"sub.md", b"A.MD"),
+    *(b"sub/n.md", b"sub0.md", b"sub0/o.md"),
     *(b"g.tmp", b"x~", b"#h.md#", b"4913", b".hidden.md", b"sub/.i/j.md", b"~$k.docx", b"l\xff.md", b"m.sw\xc3\xb6.md"),
 ]
 TRUSTS = [
@@ -216,6 +217,17 @@ def test_an_unchanged_tree_is_proven_whole(project: Project, prover: str) -> Non
         b"": (1, [(".basic-memory", True), ("sub", True)]),
         b"sub": (1, []),
     }
+
+
+@pytest.mark.parametrize("prover", ["nothing", "python", pytest.param("compiled", marks=needs_native)])
+def test_rules_reach_files_that_are_proven_in_folders_below(project: Project, prover: str) -> None:
+    for name in ("sub/deep/a.md", "sub/deep/b.md"):
+        project.write(name)
+    project.index_all()
+    project.write(".gitignore", b"a.md\n")
+    snapshot = project.read()
+    found = found_by(prover, project, Evidence(snapshot.index, snapshot.baseline, Trust()), OPTIONS)
+    assert (found["vanished"], found["unchanged"], found["files_seen"]) == ([b"sub/deep/a.md"], 1, 1)
 
 
 @pytest.mark.parametrize("prover", ["python", pytest.param("compiled", marks=needs_native)])

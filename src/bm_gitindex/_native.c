@@ -332,7 +332,7 @@ static int find_folders(Work *work)
             return -1;
         }
         work->paths[i] = path;
-        if (before.start && is_directly_in(&path, &work->folders[above[depth]].path)) {
+        if (is_directly_in(&path, &work->folders[above[depth]].path)) {
             if (add_entry(&work->folders[above[depth]], i))
                 return -1;
             before = path;
