@@ -309,7 +309,9 @@ static int add_entry(Folder *folder, uint32_t entry)
 static int is_directly_in(const Path *path, const Path *folder)
 {
     uint32_t prefix = folder->length ? folder->length + 1 : 0;
-    if (path->length <= prefix || memcmp(path->start, folder->start, folder->length) || (prefix && path->start[prefix - 1] != '/'))
+    if (path->length <= prefix || memcmp(path->start, folder->start, folder->length))
+        return 0;
+    if (prefix && path->start[prefix - 1] != '/')
         return 0;
     return !memchr(path->start + prefix, '/', path->length - prefix);
 }
