@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bm_gitindex.index import records as records_module
 from bm_gitindex.index.encoding import encode_entry
-from bm_gitindex.index.records import Records
+from bm_gitindex.index.records import BLOCK_ENTRIES, Records
 from support.values import HELLO_ID, SOME_ID, entry
 
 if TYPE_CHECKING:
@@ -37,10 +40,15 @@ def assert_says(records: Records, model: dict[bytes, bytes | None]) -> None:
 
 
 @settings(max_examples=300)
-@given(st.lists(ENTRIES, max_size=12), st.lists(STEPS, max_size=12))
+@given(st.lists(ENTRIES, max_size=12), st.lists(STEPS, max_size=12), st.sampled_from([1, 2, 3, BLOCK_ENTRIES]))
 def test_any_steps_after_a_run_in_order_leave_what_a_mapping_would_hold(
-    run: list[Entry], steps: list[tuple[str, Entry]]
+    run: list[Entry], steps: list[tuple[str, Entry]], block_entries: int
 ) -> None:
+    with mock.patch.object(records_module, "BLOCK_ENTRIES", block_entries):
+        assert_steps_leave_what_a_mapping_would_hold(run, steps)
+
+
+def assert_steps_leave_what_a_mapping_would_hold(run: list[Entry], steps: list[tuple[str, Entry]]) -> None:
     records = Records()
     model: dict[bytes, bytes | None] = {}
     in_order = [("set", one) for one in sorted(run, key=lambda one: one.path)]
@@ -55,8 +63,11 @@ def test_any_steps_after_a_run_in_order_leave_what_a_mapping_would_hold(
 
 def test_what_comes_in_order_of_path_takes_little_more_than_its_bytes() -> None:
     records = Records()
-    encoded = {path: encode_entry(entry(path)) for path in sorted(PATHS)}
+    entries = (entry(b"%06d" % number) for number in range(3 * BLOCK_ENTRIES + 1))
+    encoded = {one.path: encode_entry(one) for one in entries}
     for path, record in encoded.items():
         records[path] = record
-    assert bytes(records._run) == b"".join(encoded.values())
+    held_bytes = sum(map(sys.getsizeof, [*records._run, *records._offsets]))
+    assert b"".join(records._run) == b"".join(encoded.values())
+    assert held_bytes < sum(map(len, encoded.values())) + 6 * len(encoded)
     assert not records._others

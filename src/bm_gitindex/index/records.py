@@ -1,7 +1,8 @@
 """What is to differ in the next index: an encoded entry by path, or None for a path that is left out.
 
 A first run has as many of them as there are files, and comes by them in order of path. Such ones are kept end to end,
-as they will stand in the index, which takes a third of what so many objects would.
+as they will stand in the index, which takes a third of what so many objects would; and in blocks, since an array that
+grows is copied now and then, and each copy leaves a hole behind that nothing else fits into.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from bm_gitindex.index.entry import ENTRY_HEAD, FLAG_EXTENDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+BLOCK_ENTRIES = 512
 _FLAGS_OFFSET = ENTRY_HEAD.size - 2
 
 
@@ -23,9 +25,11 @@ class Records:
 
     def __init__(self, records: Mapping[bytes, bytes | None] | None = None) -> None:
         """Begin with `records`."""
-        self._run = bytearray()
-        """Entries in order of path."""
-        self._offsets = array("Q")
+        self._run: list[bytes | bytearray] = []
+        """Entries in order of path, end to end, in blocks of so many; all but the last block have their final size."""
+        self._offsets: list[array[int]] = []
+        """Where in its block each entry begins."""
+        self._run_length = 0
         self._last = b""
         """The path of the last entry of the run."""
         self._others: dict[bytes, bytes | None] = {}
@@ -37,7 +41,7 @@ class Records:
 
     def __len__(self) -> int:
         hidden = sum(self._place(path) is not None for path in self._others)
-        return len(self._offsets) + len(self._others) - len(self._withdrawn) - hidden
+        return self._run_length + len(self._others) - len(self._withdrawn) - hidden
 
     def __contains__(self, path: bytes) -> bool:
         return path in self._others or (path not in self._withdrawn and self._place(path) is not None)
@@ -57,8 +61,7 @@ class Records:
             self._others[path] = record
             return
         self._others.pop(path, None)
-        self._offsets.append(len(self._run))
-        self._run += record
+        self._append(record)
         self._last = path
 
     def get(self, path: bytes) -> bytes | None:
@@ -77,7 +80,7 @@ class Records:
     def items(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield what is said of each path, in order of path."""
         others = deque(sorted(self._others))
-        for record in map(self._record, range(len(self._offsets))):
+        for record in map(self._record, range(self._run_length)):
             path = _path_of(record)
             while others and others[0] < path:
                 other = others.popleft()
@@ -87,11 +90,21 @@ class Records:
         for other in others:
             yield other, self._others[other]
 
+    def _append(self, record: bytes) -> None:
+        if self._run_length % BLOCK_ENTRIES == 0:
+            if self._run:
+                self._run[-1] = bytes(self._run[-1])  # without the room that it was given to grow
+            self._run.append(bytearray())
+            self._offsets.append(array("I"))
+        self._offsets[-1].append(len(self._run[-1]))
+        self._run[-1] += record
+        self._run_length += 1
+
     def _place(self, path: bytes) -> int | None:
         """Return where in the run an entry stands."""
-        if not self._offsets or path > self._last:
+        if not self._run_length or path > self._last:
             return None
-        low, high = 0, len(self._offsets)
+        low, high = 0, self._run_length
         while low < high:
             middle = (low + high) // 2
             if _path_of(self._record(middle)) < path:
@@ -101,8 +114,10 @@ class Records:
         return low if _path_of(self._record(low)) == path else None
 
     def _record(self, place: int) -> bytes:
-        end = self._offsets[place + 1] if place + 1 < len(self._offsets) else len(self._run)
-        return bytes(self._run[self._offsets[place] : end])
+        number, place = divmod(place, BLOCK_ENTRIES)
+        block, offsets = self._run[number], self._offsets[number]
+        end = offsets[place + 1] if place + 1 < len(offsets) else len(block)
+        return bytes(block[offsets[place] : end])
 
 
 def _path_of(record: bytes) -> bytes:
