@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bm_gitindex.entities.records import KnownFile
 from bm_gitindex.index.codec import decode
@@ -11,7 +14,7 @@ from bm_gitindex.index.entry import EMPTY_BLOB_ID, Entry, Index, Tracking
 from bm_gitindex.index.moves import Lost
 from bm_gitindex.options import Options
 from bm_gitindex.rules import Classifier, Kind
-from bm_gitindex.syncing.plan import Known, MatchPlanner, Plan, ReconcilePlanner, Task
+from bm_gitindex.syncing.plan import Known, MatchPlanner, Plan, ReconcilePlanner, Task, Tasks
 from support.values import HELLO_ID, NS, SOME_ID, STAT, ZERO_STAT, entry, survey_of
 
 PARSER = "this parser"
@@ -58,7 +61,7 @@ def test_what_differs_is_read_in_order_of_path_and_nothing_else_is() -> None:
         new={b"a.md": 1}, modified={b"c.pdf": 2}, unsure={b"b.md": 3}, vanished=[b"gone.md"], unchanged=1
     )
     plan = planner.plan(survey)
-    assert plan.tasks == [
+    assert list(plan.tasks) == [
         Task(b"a.md", Kind.NOTE, None),
         Task(b"b.md", Kind.NOTE, NOTE),
         Task(b"c.pdf", Kind.FILE, FILE),
@@ -93,7 +96,7 @@ def test_what_could_not_be_read_stays_known_and_equal_to_nothing() -> None:
 
 def test_what_index_and_database_agree_on_is_not_read() -> None:
     plan = planned([entry(b"a.md"), entry(b"b.pdf")], [row(b"a.md"), row(b"b.pdf", parsed_by="")])
-    assert (plan.tasks, plan.lost, plan.unread) == ([], [], {})
+    assert (list(plan.tasks), plan.lost, plan.unread) == ([], [], {})
     assert (plan.unchanged, plan.known_count) == (2, 2)
 
 
@@ -111,14 +114,14 @@ def test_a_row_that_says_something_else_has_its_file_read_though_stat_calls_it_c
 
 def test_a_clean_file_without_a_row_is_read() -> None:
     plan = planned([entry(b"a.md")], [])
-    assert plan.tasks == [Task(b"a.md", Kind.NOTE, None)]
+    assert list(plan.tasks) == [Task(b"a.md", Kind.NOTE, None)]
     assert (plan.unchanged, plan.known_count) == (0, 1)
 
 
 def test_only_notes_are_parsed_again_for_another_parser() -> None:
     rows = [row(path, parsed_by="another") for path in (b"a.md", b"b.pdf")]
     plan = planned([entry(b"a.md"), entry(b"b.pdf")], rows)
-    assert plan.tasks == [Task(b"a.md", Kind.NOTE, NOTE, must_parse=True)]
+    assert list(plan.tasks) == [Task(b"a.md", Kind.NOTE, NOTE, must_parse=True)]
     assert plan.unchanged == 1
 
 
@@ -132,7 +135,7 @@ def test_tasks_are_in_order_of_path_wherever_they_come_from() -> None:
 def test_a_new_path_that_the_database_knows_is_no_candidate_for_a_rename() -> None:
     plan = planned([], [row(b"known.md")], new={b"known.md": 6, b"new.md": 7})
     assert plan.new == {b"new.md": 7}
-    assert plan.tasks == [Task(b"known.md", Kind.NOTE, NOTE), Task(b"new.md", Kind.NOTE, None)]
+    assert list(plan.tasks) == [Task(b"known.md", Kind.NOTE, NOTE), Task(b"new.md", Kind.NOTE, None)]
     assert (plan.lost, plan.known_count) == ([], 1)
 
 
@@ -153,7 +156,7 @@ def test_a_vanished_path_is_lost_with_what_the_index_knows_only_where_the_row_ag
         Lost(b"other.md", HELLO_ID, 0x8000_0000, None, Tracking.SAMPLE),
         Lost(b"same.md", SOME_ID, 6, 7, Tracking.CONTENT),
     ]
-    assert (plan.tasks, plan.unread, plan.unchanged) == ([], {}, 0)
+    assert (list(plan.tasks), plan.unread, plan.unchanged) == ([], {}, 0)
 
 
 class TestUnseen:
@@ -162,7 +165,7 @@ class TestUnseen:
     @staticmethod
     def unread(entries: list[Entry], rows: list[KnownFile]) -> dict[bytes, Entry | None]:
         plan = planned(entries, rows, unseen=frozenset(entry.path for entry in entries), unlooked=frozenset({b"dir"}))
-        assert (plan.tasks, plan.lost, plan.unchanged) == ([], [], len(entries))
+        assert (list(plan.tasks), plan.lost, plan.unchanged) == ([], [], len(entries))
         return plan.unread
 
     def test_what_both_know_stays_as_it_is(self) -> None:
@@ -212,3 +215,36 @@ def test_a_large_file_is_of_the_kind_that_its_entry_says(tracking: Tracking, kin
     (task,) = planned([large], []).tasks
     assert task.kind is kind
     assert match(large).known(b"a.iso") == Known(EMPTY_BLOB_ID, is_note=False, mtime=(500, 5))
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+TASKS = st.builds(
+    Task,
+    st.sampled_from([b"a.md", b"b.md", b"c.pdf"]),
+    st.sampled_from(Kind),
+    st.sampled_from([None, NOTE, NOTE._replace(is_note=False)]),
+    st.booleans(),
+)
+
+
+@given(st.lists(TASKS), st.integers(0, 5))
+def test_tasks_come_out_as_they_went_in(expected: list[Task], taken: int) -> None:
+    tasks = Tasks(expected)
+    taken = min(taken, len(expected))
+    assert [tasks.popleft() for _ in range(taken)] == expected[:taken]
+    assert (list(tasks), len(tasks)) == (expected[taken:], len(expected) - taken)
+    tasks.clear()
+    assert (list(tasks), len(tasks)) == ([], 0)
+
+
+def test_new_files_share_what_is_the_same_for_many_of_them() -> None:
+    tracemalloc.start()
+    try:
+        paths = [b"%06d.md" % number for number in range(10_000)]
+        before_bytes = tracemalloc.get_traced_memory()[0]
+        tasks = Tasks(Task(path, Kind.NOTE, None) for path in paths)
+        held_bytes = tracemalloc.get_traced_memory()[0] - before_bytes
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 20 * len(tasks)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bm_gitindex.index.moves import Lost
     from bm_gitindex.notes.sketch import Likeness
     from bm_gitindex.syncing.intake import Taken
-    from bm_gitindex.syncing.plan import Task
+    from bm_gitindex.syncing.plan import Task, Tasks
 
 MOST_LOST = 1_000
 """Beyond it, vanished notes are recognised by their permalinks alone (git-diff(1), `diff.renameLimit`)."""
@@ -67,7 +67,7 @@ class Identities:
     def __init__(
         self,
         store: EntityStore,
-        tasks: Sequence[Task],
+        tasks: Tasks,
         gone: Sequence[Lost],
         is_gone_elsewhere: Callable[[bytes], bool] | None,
     ) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bm_gitindex.survey import Counters
     from bm_gitindex.syncing.findings import Run
     from bm_gitindex.syncing.parsing import Parser
-    from bm_gitindex.syncing.plan import Task
+    from bm_gitindex.syncing.plan import Task, Tasks
 
 BATCH_FILES = 500
 BATCH_BYTES = 512 * 1024
@@ -99,7 +99,7 @@ class Intake:
         reading = self._ahead.pop(path, None)
         self._ahead_bytes -= len(reading.data or b"") if reading else 0
 
-    def batches(self, tasks: deque[Task], on_file: Callable[[int], None]) -> Iterator[Batch]:
+    def batches(self, tasks: Tasks, on_file: Callable[[int], None]) -> Iterator[Batch]:
         """Yield the tasks' files in bounded batches, and leave no task; `on_file` is told how many were done so far.
 
         Where workers parse, the next batches are read before one is yielded: they are parsed while that one is stored.
@@ -118,9 +118,7 @@ class Intake:
     def _batch(self, files: Iterable[_Read], failed: list[Failed]) -> Batch:
         return Batch([self._parsed(file) for file in files], failed)
 
-    def _read_batches(
-        self, tasks: deque[Task], on_file: Callable[[int], None]
-    ) -> Iterator[tuple[list[_Read], list[Failed]]]:
+    def _read_batches(self, tasks: Tasks, on_file: Callable[[int], None]) -> Iterator[tuple[list[_Read], list[Failed]]]:
         files: list[_Read] = []
         failed: list[Failed] = []
         batch_bytes = 0

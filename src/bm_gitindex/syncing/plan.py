@@ -7,7 +7,9 @@ half done, only what really differs is read and parsed.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from heapq import merge
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +19,7 @@ from bm_gitindex.index.stat import MODE_REGULAR, StatData, stored_size, stored_t
 from bm_gitindex.rules import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bm_gitindex.entities.records import KnownFile
     from bm_gitindex.index.entry import Index
@@ -54,11 +56,46 @@ class Task(NamedTuple):
     is believed."""
 
 
+class Tasks:
+    """Files to be read, first in, first out.
+
+    What many new files have in common is held once: an object for each would be half of what a first run holds of a
+    file before it is read.
+    """
+
+    def __init__(self, tasks: Iterable[Task] = ()) -> None:
+        """Begin with `tasks`, in their order."""
+        self._paths: deque[bytes] = deque()
+        self._others: deque[tuple[Kind, Known | None, bool]] = deque()
+        """What there is of each task beside its path."""
+        shared: dict[tuple[Kind, Known | None, bool], tuple[Kind, Known | None, bool]] = {}
+        for path, kind, known, must_parse in tasks:
+            other = (kind, known, must_parse)
+            self._paths.append(path)
+            self._others.append(other if known else shared.setdefault(other, other))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Task]:
+        for path, (kind, known, must_parse) in zip(self._paths, self._others, strict=True):
+            yield Task(path, kind, known, must_parse)
+
+    def popleft(self) -> Task:
+        """Take the first task out. Raises IndexError if there is none."""
+        return Task(self._paths.popleft(), *self._others.popleft())
+
+    def clear(self) -> None:
+        """Take out all."""
+        self._paths.clear()
+        self._others.clear()
+
+
 @dataclass(slots=True)
 class Plan:
     """What to read, and what is gone."""
 
-    tasks: list[Task]
+    tasks: Tasks
     """In order of path."""
     new: dict[bytes, int]
     """Paths that the database does not know, with sizes in bytes: what a lost path may have become."""
@@ -82,7 +119,8 @@ class MatchPlanner:
     def plan(self, survey: Survey) -> Plan:
         """Return what the survey asks for."""
         sizes = _sizes(survey)
-        tasks = [Task(path, self._classifier.kind(path, sizes[path]), self.known(path)) for path in sorted(sizes)]
+        kind = self._classifier.kind
+        tasks = Tasks(Task(path, kind(path, sizes[path]), self.known(path)) for path in sorted(sizes))
         lost = [Lost.from_entry(self._index[path]) for path in survey.vanished]
         return Plan(tasks, survey.new, lost, len(self._index), survey.unchanged)
 
@@ -115,7 +153,7 @@ class ReconcilePlanner:
     def plan(self, survey: Survey) -> Plan:
         """Return what it takes to make both agree with the tree."""
         sizes = _sizes(survey)
-        tasks = [self._task(path, self._classifier.kind(path, size)) for path, size in sizes.items()]
+        outdated: list[Task] = []  # in order of path, as the index is
         # The index may know a file by its new path already, and the database still by the old one.
         is_first = not self._rows and not len(self._index)
         new = sizes if is_first else {path: size for path, size in sizes.items() if path not in self._rows}
@@ -125,10 +163,11 @@ class ReconcilePlanner:
                 new[entry.path] = entry.stat.size
             task = self._task(entry.path, _kind_of(entry, self._classifier))
             if task.must_parse or not self._has(entry):
-                tasks.append(task)
+                outdated.append(task)
             else:
                 unchanged += 1
-        tasks.sort(key=_path)
+        differing = (self._task(path, self._classifier.kind(path, sizes[path])) for path in sorted(sizes))
+        tasks = Tasks(merge(differing, outdated, key=_path))
         known_count = len(self._index.keys() | self._rows.keys())
         plan = Plan(tasks, new, [], known_count, unchanged)
         self._plan_absent(survey, plan)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import aclosing
 from datetime import UTC, datetime
+from heapq import merge
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
@@ -19,7 +20,7 @@ from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.syncing.failures import FailureLog
 from bm_gitindex.syncing.identity import Identities
 from bm_gitindex.syncing.intake import Batch, Intake, file_record
-from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner, unseen_entry
+from bm_gitindex.syncing.plan import DistrustfulPlanner, MatchPlanner, ReconcilePlanner, Tasks, unseen_entry
 from bm_gitindex.syncing.safety import check_deletions, check_root
 from bm_gitindex.worktree.walk import parents
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from bm_gitindex.syncing.parsing import Parser
     from bm_gitindex.syncing.plan import Plan, Task
     from bm_gitindex.syncing.report import SyncReport
+
+_path = attrgetter("path")
 
 
 class Storing:
@@ -90,7 +93,7 @@ class Storing:
         await self._store.open_tie()
         self._apply_absences(plan, gone)
         await self._apply_renames(renames)
-        tasks = deque(self._tasks(plan, renames))
+        tasks = self._tasks(plan, renames)
         gone_paths = set(gone)
         lost = [file for file in plan.lost if file.path in gone_paths]
         elsewhere = None if self._findings.scope.is_whole else self._is_gone_elsewhere
@@ -181,18 +184,20 @@ class Storing:
             await self._store.move(moves)
         self._report.moved += len(moves)
 
-    def _tasks(self, plan: Plan, renames: Mapping[bytes, Rename]) -> list[Task]:
+    def _tasks(self, plan: Plan, renames: Mapping[bytes, Rename]) -> Tasks:
         """Return what is still to be read, files that failed too often left out."""
-        tasks = [task for task in plan.tasks if task.path not in renames]
+        renamed: list[Task] = []
         for path, rename in renames.items():
             kind = self._findings.classifier.kind(path, rename.stat.st_size)
             task = self._planner.task_after_rename(path, rename.old_path, kind)
             if task is None:
                 self._intake.forget(path)
             else:
-                tasks.append(task)
+                renamed.append(task)
                 self._unfinished.add(path)
-        return [task for task in sorted(tasks, key=lambda task: task.path) if not self._is_set_aside(task)]
+        others = (task for task in plan.tasks if task.path not in renames)
+        tasks = merge(others, sorted(renamed, key=_path), key=_path)
+        return Tasks(task for task in tasks if not self._is_set_aside(task))
 
     def _is_set_aside(self, task: Task) -> bool:
         skipped = self._failures.set_aside(task.path)
@@ -200,7 +205,7 @@ class Storing:
             self._leave(skipped)
         return skipped is not None
 
-    async def _take_in(self, tasks: deque[Task], renamed: frozenset[bytes]) -> None:
+    async def _take_in(self, tasks: Tasks, renamed: frozenset[bytes]) -> None:
         async with aclosing(self._batches(tasks)) as batches:
             async for batch in batches:
                 await self._store_batch(batch, renamed)
@@ -234,7 +239,7 @@ class Storing:
         if settlement.gone:
             await self._store.remove([Delete(path) for path in settlement.gone])
         await self._store_batch(Batch(identities.held(), []), settlement.moved)
-        await self._take_in(deque(identities.unheld()), settlement.moved)
+        await self._take_in(Tasks(identities.unheld()), settlement.moved)
         self._report.moved += len(settlement.moved)
         found_elsewhere = len(settlement.moved) - len(settlement.left)
         # Where the database has rows, what only the index knows may be known to it by another path.
@@ -242,7 +247,7 @@ class Storing:
         self._report.deleted += known_gone - found_elsewhere
         return len(gone) - found_elsewhere
 
-    async def _batches(self, tasks: deque[Task]) -> AsyncGenerator[Batch]:
+    async def _batches(self, tasks: Tasks) -> AsyncGenerator[Batch]:
         """Yield batches, each read in a thread.
 
         One is not read while another is stored: of two threads that run Python, each keeps the other from it, and after
