@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bm_gitindex.index import records as records_module
-from bm_gitindex.index.encoding import encode_entry
+from bm_gitindex.index.encoding import encode_entry, update
+from bm_gitindex.index.entry import Index
 from bm_gitindex.index.records import BLOCK_ENTRIES, Records
 from support.values import HELLO_ID, SOME_ID, entry
 
 if TYPE_CHECKING:
+    from random import Random
+
     from bm_gitindex.index.entry import Entry
 
 PATHS = [*(b"%d.md" % number for number in range(12)), b"a", b"a/b", b"a0", b"long/" + b"n" * 5_000, b"\xff"]
@@ -71,3 +74,18 @@ def test_what_comes_in_order_of_path_takes_little_more_than_its_bytes() -> None:
     assert b"".join(records._run) == b"".join(encoded.values())
     assert held_bytes < sum(map(len, encoded.values())) + 6 * len(encoded)
     assert not records._others
+
+
+@given(st.lists(ENTRIES, max_size=12, unique_by=lambda one: one.path), st.randoms(use_true_random=False))
+def test_an_index_is_the_same_in_whatever_order_its_entries_came(entries: list[Entry], choice: Random) -> None:
+    entries = [one for one in entries if one.path != b"a"]  # which is a folder
+    shuffled = choice.sample(entries, len(entries))
+    assert made_of(shuffled) == made_of(sorted(entries, key=lambda one: one.path))
+
+
+def made_of(entries: list[Entry]) -> bytes:
+    with mock.patch.object(records_module, "BLOCK_ENTRIES", 3):
+        records = Records()
+        for one in entries:
+            records[one.path] = encode_entry(one)
+        return bytes(update(Index.empty(), records))

@@ -41,7 +41,9 @@ from bm_gitindex.index.records import Records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    Piece = bytes | memoryview
+    from bm_gitindex.index.records import Block
+
+    Piece = Block | memoryview
 
 _SIZE_OFFSET = 36
 _BLOCK_BYTES = 1024 * 1024
@@ -91,6 +93,11 @@ def update(index: Index, changes: Records) -> Encoded:
         kept = {path: encode_entry(index[path]) for path in index if path not in changes}
         return update(Index.empty(), Records(kept | dict(changes.items())))
     body = _Body(index)
+    blocks = None if len(index) else changes.blocks()
+    if blocks is not None:
+        for block, offsets in blocks:
+            body.add_block(block, offsets)
+        return body.finished()
     copied = 0
     for path, record in changes.items():
         place = index.place(path)
@@ -134,6 +141,13 @@ class _Body:
         self._pieces.append(record)
         self._end += len(record)
         self._is_extended |= bool(record[FLAGS_OFFSET] & (FLAG_EXTENDED >> 8))
+
+    def add_block(self, block: Block, offsets: array[int]) -> None:
+        """Add encoded entries that stand at these offsets of a block, and fill it."""
+        self._offsets.extend(offset + self._end for offset in offsets)
+        self._pieces.append(block)
+        self._end += len(block)
+        self._is_extended |= any(block[offset + FLAGS_OFFSET] & (FLAG_EXTENDED >> 8) for offset in offsets)
 
     def finished(self) -> Encoded:
         """Return the bytes of the index. Raises ValueError for more than its offsets can name."""

@@ -16,6 +16,8 @@ from bm_gitindex.index.entry import ENTRY_HEAD, FLAG_EXTENDED
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    Block = bytes | bytearray
+
 BLOCK_ENTRIES = 512
 _FLAGS_OFFSET = ENTRY_HEAD.size - 2
 
@@ -25,7 +27,7 @@ class Records:
 
     def __init__(self, records: Mapping[bytes, bytes | None] | None = None) -> None:
         """Begin with `records`."""
-        self._run: list[bytes | bytearray] = []
+        self._run: list[Block] = []
         """Entries in order of path, end to end, in blocks of so many; all but the last block have their final size."""
         self._offsets: list[array[int]] = []
         """Where in its block each entry begins."""
@@ -89,6 +91,13 @@ class Records:
                 yield path, record
         for other in others:
             yield other, self._others[other]
+
+    def blocks(self) -> list[tuple[Block, array[int]]] | None:
+        """Return all entries, in order of path and end to end, in blocks, with the offsets of each within its block.
+
+        None where not all that is said came in order.
+        """
+        return None if self._others or self._withdrawn else [*zip(self._run, self._offsets, strict=True)]
 
     def _append(self, record: bytes) -> None:
         if self._run_length % BLOCK_ENTRIES == 0:
