@@ -304,7 +304,17 @@ class TestCommandLine:
         monkeypatch.chdir(synced.root / "sub")
         assert run("status", "--json").json["root"] == str(synced.root)
 
-    @pytest.mark.parametrize("argv", [["status"], ["-C", "somewhere", "status"], ["-C", "status", "status"]])
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            ["status"],
+            ["-C", "somewhere", "status"],
+            ["-C", "status", "status"],
+            ["status", "--porcelain", "-z"],
+            ["status", "-z"],
+            ["-C", "somewhere", "status", "--exit-code", "--json"],
+        ],
+    )
     def test_a_mere_status_is_understood_as_argparse_does(self, argv: list[str]) -> None:
         quick = cli._quick_status(argv)
         assert quick is not None
@@ -320,6 +330,11 @@ class TestCommandLine:
             ["-C", "-h", "status"],
             ["x", "y", "status"],
             ["-C", "x", "y", "status"],
+            ["status", "--json", "--porcelain"],
+            ["status", "-z", "-z"],
+            ["status", "--js"],
+            ["status", "-q"],
+            ["status", "--"],
         ],
     )
     def test_anything_else_is_left_to_argparse(self, argv: list[str]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+_STATUS_FLAGS = {"--json": "json", "--porcelain": "porcelain", "-z": "nul", "--exit-code": "exit_code"}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -62,14 +64,20 @@ def _failed(error: BmGitIndexError, verbosity: int) -> int:
 
 
 def _quick_status(argv: Sequence[str]) -> SimpleNamespace | None:
-    """Return what argparse would make of a mere `status`, which is asked for most and should be there at once."""
+    """Return what argparse would make of a `status` of the whole project: asked for most, it should be there at once.
+
+    None leaves the command line to argparse.
+    """
     match list(argv):
-        case ["status"]:
+        case ["status", *flags]:
             directory = None
-        case ["-C", directory, "status"] if not directory.startswith("-"):
+        case ["-C", directory, "status", *flags] if not directory.startswith("-"):
             pass
         case _:
             return None
+    is_plain = len(_STATUS_FLAGS.keys() & flags) == len(flags)  # each is known, and stands there once
+    if not is_plain or {"--json", "--porcelain"} <= set(flags):
+        return None
     # Imported here, like every command.
     from bm_gitindex.cli import status
 
@@ -79,11 +87,8 @@ def _quick_status(argv: Sequence[str]) -> SimpleNamespace | None:
         run=status.run,
         verbose=0,
         quiet=0,
-        json=False,
-        porcelain=False,
-        nul=False,
-        exit_code=False,
         paths=[],
+        **{name: flag in flags for flag, name in _STATUS_FLAGS.items()},
     )
 
 
