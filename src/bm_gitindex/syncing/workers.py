@@ -10,11 +10,13 @@ Nothing here raises: a worker that cannot be had, or does not answer, is one tha
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import subprocess
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bm_gitindex.syncing.frames import frame, identity, notes_frame, read_frame, read_parsed
@@ -30,6 +32,7 @@ PATIENCE_S = 60
 """How long a worker may take for a group of notes: some hundred times what the slowest notes take."""
 END_S = 1
 """How long one may take to notice that nobody asks any more."""
+_PIPE_BYTES = 1024 * 1024
 _BROKEN = (OSError, EOFError, ValueError, TypeError, LookupError)
 """What reading from a worker raises that has ended, or says what makes no sense."""
 
@@ -73,6 +76,7 @@ class Worker:
         self._is_known = False
         for fd in (self._questions, self._answers):
             os.set_blocking(fd, False)
+            _widen(fd)
 
     @property
     def pid(self) -> int:
@@ -138,6 +142,16 @@ class Worker:
             parts.append(part)
             length -= len(part)
         return b"".join(parts)
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold all that is asked ahead, where it can, so that whoever asks need not wait for the worker to read.
+
+    A worker that parses reads between two of the interpreter's turns (pipe(7), F_SETPIPE_SZ, on Linux).
+    """
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):  # its owner may have too many pipes
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _wait_for(fd: int, event: int) -> None:
