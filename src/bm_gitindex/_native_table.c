@@ -104,12 +104,14 @@ PyObject *read_table(PyObject *module, PyObject *argument)
         if ((version == 2 || version == 3) && count <= (limit - HEADER_BYTES) / NAME_AT) {
             paths = malloc((count + 1) * sizeof *paths);
             offsets = malloc((count + 1) * sizeof *offsets);
+            Py_BEGIN_ALLOW_THREADS
             for (; paths && offsets && at && number < count; number++) {
                 offsets[number] = (uint32_t)at;
                 at = read_entry(index, limit, version, at, &paths[number]);
                 if (!at || !follows(paths, number))
                     break;
             }
+            Py_END_ALLOW_THREADS
             if (!paths || !offsets)
                 PyErr_NoMemory();
             else if (number == count)

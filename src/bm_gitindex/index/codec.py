@@ -12,6 +12,7 @@ from operator import lt, sub
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError
+from bm_gitindex.index.checksum import Checksum
 from bm_gitindex.index.entry import (
     ENTRY_HEAD,
     EXTENDED_INTENT_TO_ADD,
@@ -73,10 +74,11 @@ def decode(data: bytes) -> Index:
     extension or a flag without which the entries cannot be understood.
     """
     version, count = _decode_header(data)
-    is_checked = _verify_trailer(data)
+    checksum = Checksum(data)
+    found = native.read_table(data) if native else None  # worth something once the checksum is known to be right
+    is_checked = _verify_trailer(data, checksum)
     if version not in _VERSIONS:
         raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
-    found = native.read_table(data) if native else None
     if found is None:
         return _decoded_in_python(data, version, count, is_checked=is_checked)
     table, end = found
@@ -109,12 +111,12 @@ def _decode_header(data: bytes) -> tuple[int, int]:
     return version, count
 
 
-def _verify_trailer(data: bytes) -> bool:
+def _verify_trailer(data: bytes, checksum: Checksum) -> bool:
     """Return whether the bytes are proven intact; an all-zero trailer (git's index.skipHash) proves nothing."""
     trailer = data[-ID_LENGTH:]
     if trailer == _UNCHECKED_TRAILER:
         return False
-    if sha1(memoryview(data)[:-ID_LENGTH], usedforsecurity=False).digest() != trailer:
+    if checksum.digest() != trailer:
         raise IndexDamagedError("the checksum is wrong")
     return True
 
