@@ -13,7 +13,7 @@ import os
 import sqlite3
 import stat
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, NullPool, event, inspect, text
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _BUSY_TIMEOUT_MS = 10_000
 _ROOM_BYTES = 64 * 1024
 """What SQLite needs to begin. With less it may be ended by SIGBUS, as it writes to `-shm` through a memory map."""
+_KEPT_ENGINES = 4
+"""To read and to write two projects: others are made anew, so that a process that syncs many keeps little of each."""
 _DRIVER = "sqlite+aiosqlite"
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
@@ -81,8 +83,7 @@ async def open_for_writing(path: Path) -> AsyncIterator[Database]:
     Raises StateWriteError, DatabaseDamagedError, LockHeldError, and SchemaUnsupportedError for a newer schema.
     """
     _create_private(path)
-    url = URL.create(_DRIVER, database=os.fspath(path))
-    async with _open(url, path, "BEGIN IMMEDIATE") as connection:
+    async with _open(path, os.fspath(path), (), "BEGIN IMMEDIATE") as connection:
         with _errors_translated(path):
             await _enter_wal(connection)
         try:
@@ -112,9 +113,7 @@ async def open_for_reading(path: Path, read_only_uri: str) -> AsyncIterator[Data
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         uri = uri.partition("?")[0] + "?mode=rw"
     location, _, parameters = uri.partition("?")
-    query = dict(parameter.split("=") for parameter in parameters.split("&"))
-    url = URL.create(_DRIVER, database=location, query={"uri": "true", **query})
-    async with _open(url, path, "BEGIN") as connection:
+    async with _open(path, location, ("uri=true", *parameters.split("&")), "BEGIN") as connection:
         with _errors_translated(path):
             await _pragma(connection, "query_only = ON")
         try:
@@ -125,7 +124,25 @@ async def open_for_reading(path: Path, read_only_uri: str) -> AsyncIterator[Data
 
 
 @asynccontextmanager
-async def _open(url: URL, path: Path, begin: str) -> AsyncIterator[AsyncConnection]:
+async def _open(path: Path, database: str, query: tuple[str, ...], begin: str) -> AsyncIterator[AsyncConnection]:
+    with _errors_translated(path):
+        connection = await _engine(database, query, begin).connect()
+    try:
+        await _pragma(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}")
+        await _pragma(connection, "foreign_keys = ON")
+        await _pragma(connection, "trusted_schema = OFF")  # what came with the file runs no functions
+        yield connection
+    finally:
+        await connection.close()
+
+
+@lru_cache(_KEPT_ENGINES)
+def _engine(database: str, query: tuple[str, ...], begin: str) -> AsyncEngine:
+    """Return an engine that begins transactions with `begin`. It holds no connection, but the text of statements.
+
+    For who syncs again and again, they take as long to compile as to run.
+    """
+    url = URL.create(_DRIVER, database=database, query=dict(parameter.split("=") for parameter in query))
     engine = create_async_engine(
         url, poolclass=NullPool, connect_args={"isolation_level": None}, json_serializer=json_text
     )
@@ -134,18 +151,7 @@ async def _open(url: URL, path: Path, begin: str) -> AsyncIterator[AsyncConnecti
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
-    try:
-        with _errors_translated(path):
-            connection = await engine.connect()
-        try:
-            await _pragma(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}")
-            await _pragma(connection, "foreign_keys = ON")
-            await _pragma(connection, "trusted_schema = OFF")  # what came with the file runs no functions
-            yield connection
-        finally:
-            await connection.close()
-    finally:
-        await engine.dispose()
+    return engine
 
 
 async def _enter_wal(connection: AsyncConnection) -> None:
