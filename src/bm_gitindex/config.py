@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from bm_gitindex.errors import ConfigError, StateFolderError, StateWriteError
 from bm_gitindex.options import CheckStat, LargeFilePolicy, NoteBounds, Options
-from bm_gitindex.statefolder import CONFIG_NAME, FOLDER_NAME, StateFolder, open_state_file, write_file
+from bm_gitindex.roots import CONFIG_NAME, FOLDER_NAME
+from bm_gitindex.statefolder import StateFolder, open_state_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping

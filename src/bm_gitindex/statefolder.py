@@ -11,17 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bm_gitindex.errors import RootMissingError, StateFolderError
-from bm_gitindex.rules import STATE_FOLDER
+from bm_gitindex.roots import CONFIG_NAME, FOLDER_NAME, nearest_project, never_guessed
 
-FOLDER_NAME = os.fsdecode(STATE_FOLDER)
-CONFIG_NAME = "config.toml"
+SOCKET_NAME = "watch.sock"
 
 _FOLDER_MODE = 0o700
 _FILE_MODE = 0o600
 _OTHERS = 0o077
 _CHUNK_BYTES = 1024 * 1024
 _ANYONES = frozenset({".gitignore", "index.lock"})
-_OURS_ALONE = frozenset({"index.own", "entities.db", "project.id"})
+_OURS_ALONE = frozenset({"index.own", "entities.db", "project.id", "watch.lock", "watch.log"})
 _OURS = _OURS_ALONE | {"index", "lock", CONFIG_NAME}
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -45,6 +44,10 @@ class StateFolder:
         self.lock = self.path / "lock"
         self.database = self.path / "entities.db"
         self.project_id = self.path / "project.id"
+        self.watch_lock = self.path / "watch.lock"
+        self.watch_log = self.path / "watch.log"
+        self.watch_socket = self.path / SOCKET_NAME
+        self.cookies = self.path / "cookies"
 
     def ensure(self) -> None:
         """Create the folder, for this user alone. Raises StateFolderError where it cannot be, or is not ours."""
@@ -107,18 +110,12 @@ def checked_root(root: str | os.PathLike[str]) -> Path:
 def find_root(start: Path) -> Path:
     """Return the nearest folder from `start` upwards that has an index or a configuration, or else `start` itself.
 
-    The home folder and `/` are never found in this way, since basic-memory keeps its own state in the home folder.
-    Raises StateFolderError where `start` itself is one of them.
+    Raises StateFolderError where `start` itself is never found in this way (`nearest_project`).
     """
-    forbidden = {Path(start.anchor)}
-    with suppress(RuntimeError):  # nobody's home: a user that the system does not know
-        forbidden.add(Path.home())
-    for folder in (start, *start.parents):
-        state = folder / FOLDER_NAME
-        with suppress(PermissionError):  # what may not be looked at is not ours
-            if folder not in forbidden and ((state / "index").is_file() or (state / CONFIG_NAME).is_file()):
-                return folder
-    if start in forbidden:
+    found = nearest_project(str(start))
+    if found is not None:
+        return Path(found)
+    if str(start) in never_guessed():
         raise StateFolderError(f"{start} is not taken for a project unless it is named: bm-gitindex -C {start} ...")
     return start
 
@@ -159,6 +156,18 @@ def check_companions(database: Path) -> None:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(database.with_name(database.name + ending).lstat().st_mode):
                 raise OSError(errno.EINVAL, f"{database.name}{ending} is not a file")
+
+
+def stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what tells a state file, which is only ever replaced, from any other; None where there is none.
+
+    Not by ctime: that of a new index changes once more as the lock is released, which it shared its inode with.
+    """
+    try:
+        st = path.lstat()
+    except OSError:
+        return None
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns
 
 
 def write_file(path: Path, data: bytes) -> None:

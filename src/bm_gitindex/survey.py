@@ -57,6 +57,8 @@ class Survey:
         """Nothing is in the root but what is left out wherever it stands."""
         self.unchanged = 0
         self.skipped: list[Skipped] = []
+        self.folders: list[bytes] = []
+        """Those that were listed, or on the way to what was asked for."""
         self.counters = Counters()
 
     @property
@@ -113,6 +115,7 @@ class Surveyor:
                 ruled[listing.prefix] = listing.rules
             if listing.files:
                 self._compare(listing, survey, missing)
+            survey.folders.append(listing.prefix[:-1])
             survey.skipped.extend(listing.skipped)
             survey.unchanged += listing.proven
             survey.counters.dirs_seen += 1

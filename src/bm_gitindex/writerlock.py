@@ -46,7 +46,7 @@ class WriterLock:
         self._fd = _NO_FD
         self._folder_fd = os.open(state.path, _OPEN_FOLDER)
         try:
-            self._fd = _opened(state.lock)
+            self._fd = open_lock_file(state.lock)
         except OSError:
             os.close(self._folder_fd)
             raise
@@ -102,32 +102,20 @@ class WriterLock:
 
     def fields(self) -> dict[str, str]:
         """Return what the lock file says, by name. Raises OSError."""
-        text = os.pread(self._fd, _HOLDER_BYTES, 0).decode("utf-8", "replace")
-        pairs = (line.partition(": ") for line in text.splitlines())
-        return {name: value.strip() for name, separator, value in pairs if separator}
+        return holder_fields(self._fd)
 
     def write_holder(self, command: str, **more: str) -> None:
         """Write down who holds the lock. Of one length always, so that a full disk cannot leave half of it.
 
         Raises OSError.
         """
-        fields = {
-            "pid": str(os.getpid()),
-            "host": os.uname().nodename,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            **more,
-        }
-        os.pwrite(self._fd, _padded(fields, command), 0)
+        write_holder(self._fd, command, **more)
 
     def _holder(self) -> str:
         fields: dict[str, str] = {}
         with suppress(OSError):
             fields = self.fields()
-        if "pid" not in fields:
-            return "another process"
-        return (
-            f"process {fields['pid']} on {fields.get('host')} ({fields.get('command')}, since {fields.get('started')})"
-        )
+        return holder_words(fields)
 
 
 @contextmanager
@@ -153,7 +141,7 @@ def write_errors_named(path: Path) -> Iterator[None]:
         raise StateWriteError(f"cannot write {path}: {reason}; what was stored before is unchanged") from error
 
 
-def _opened(path: Path) -> int:
+def open_lock_file(path: Path) -> int:
     """Return a descriptor of the lock file, made if need be. Raises OSError for anything but a file in its place."""
     fd = os.open(path, _OPEN_LOCK, _FILE_MODE)
     try:
@@ -187,6 +175,31 @@ def _taken(state: StateFolder, deadline: float) -> WriterLock:
             raise LockHeldError(f"{state.lock} was deleted or replaced while it was waited for; sync once more")
         time.sleep(RETRY_S)
         state.ensure()
+
+
+def holder_fields(fd: int) -> dict[str, str]:
+    """Return what a lock file says of its holder, by name. Raises OSError."""
+    text = os.pread(fd, _HOLDER_BYTES, 0).decode("utf-8", "replace")
+    pairs = (line.partition(": ") for line in text.splitlines())
+    return {name: value.strip() for name, separator, value in pairs if separator}
+
+
+def holder_words(fields: dict[str, str]) -> str:
+    """Return who holds a lock, for people."""
+    if "pid" not in fields:
+        return "another process"
+    return f"process {fields['pid']} on {fields.get('host')} ({fields.get('command')}, since {fields.get('started')})"
+
+
+def write_holder(fd: int, command: str, **more: str) -> None:
+    """Write down in a lock file that this process holds it. Of one length always. Raises OSError."""
+    fields = {
+        "pid": str(os.getpid()),
+        "host": os.uname().nodename,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+    os.pwrite(fd, _padded(fields, command), 0)
 
 
 def _padded(fields: dict[str, str], command: str) -> bytes:

@@ -19,7 +19,8 @@ from bm_gitindex.entities.store import open_store
 from bm_gitindex.errors import IndexDamagedError, SafetyStopError
 from bm_gitindex.filesystem import trust_for
 from bm_gitindex.index.stat import entry_mode
-from bm_gitindex.statefolder import FOLDER_NAME, StateFolder
+from bm_gitindex.roots import FOLDER_NAME
+from bm_gitindex.statefolder import StateFolder
 from machine.folder import Folder
 from machine.kill import fork_killed, reap
 from machine.knowledge import knowledge, sole_moves

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 PACKAGE = "bm_gitindex"
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "options", "progress", "native", "processors"),
+    0: ("errors", "version", "options", "progress", "native", "processors"),
     1: ("index", "index.*", "notes", "notes.*", "rules", "ignore", "wildmatch"),
     2: (
         *("statefolder", "machine", "filesystem", "indexfile", "indexlock", "writerlock", "config", "basicmemory"),
-        "memory",
+        *("memory", "roots"),
         *("worktree", "worktree.*", "entities", "entities.*", "versioning", "versioning.*"),
     ),
     3: ("survey", "renames", "changes"),
     4: ("syncing", "syncing.*", "verify", "oracle", "oracle.*"),
-    5: ("watch", "backend", "project", ""),
+    5: ("watching", "watching.*", "backend", "project", ""),
     6: ("worker", "worker.*"),
-    7: ("cli", "cli.*", "__main__"),
+    7: ("cli", "cli.*", "front", "__main__"),
 }
 """Module names below the package, which is itself the empty name: the facade, which loads what it names when asked."""
 

@@ -30,10 +30,12 @@ class Draft:
         self._changes = Records()
         self._confirmed: set[bytes] = set()
 
-    def put(self, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> None:
-        """Store a file as it was read in this run; while it is young, smudged."""
+    def put(self, path: bytes, stat: StatData, blob_id: bytes, tracking: Tracking) -> bool:
+        """Store a file as it was read in this run, and return whether it is settled: while young, it is smudged."""
         entry = Entry.of(path, stat, blob_id, tracking)
-        self._set(entry_for(entry, self._clock, self._trust))
+        stored = entry_for(entry, self._clock, self._trust)
+        self._set(stored)
+        return stored.stat == entry.stat
 
     def put_unread(self, path: bytes, entry: Entry | None) -> None:
         """Store what stays known of a file that was not read, smudged; None leaves it out.

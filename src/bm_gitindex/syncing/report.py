@@ -9,11 +9,14 @@ from bm_gitindex.progress import no_progress
 from bm_gitindex.survey import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bm_gitindex.progress import Progress
     from bm_gitindex.rules import Skipped
+
+
+MOST_NAMED = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,28 @@ class SyncRequest:
     command: str = "bm-gitindex sync"
     """Told to others that wait for the lock."""
     on_progress: Callable[[Progress], None] = no_progress
+
+
+class Named:
+    """Paths, up to a bound: what is done to many files is counted, and a few of them are named."""
+
+    __slots__ = ("is_complete", "paths")
+
+    def __init__(self) -> None:
+        self.paths: list[bytes] = []
+        self.is_complete = True
+
+    def add(self, path: bytes) -> None:
+        """Name one more, or take note that not all are named."""
+        if len(self.paths) < MOST_NAMED:
+            self.paths.append(path)
+        else:
+            self.is_complete = False
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.paths.clear()
+        self.is_complete = True
 
 
 @dataclass(slots=True)
@@ -54,6 +79,14 @@ class SyncReport:
     counters: Counters = field(default_factory=Counters)
     files_parsed: int = 0
     entities_written: int = 0
+    changed: Named = field(default_factory=Named)
+    """What was added, modified, deleted, or moved to this path."""
+    young: Named = field(default_factory=Named)
+    """Files so young that the next sync looks at them once more."""
+    folders: Sequence[bytes] = ()
+    """Those that were looked at."""
+    index_stamp: tuple[int, ...] | None = None
+    """What told the index file from any other at the end of the run; None without one."""
     seconds: float = 0.0
     peak_rss_bytes: int = 0
 
@@ -62,6 +95,8 @@ class SyncReport:
         self.added = self.modified = self.deleted = self.moved = self.unchanged = 0
         self.files_parsed = self.entities_written = 0
         self.warnings.clear()
+        self.changed.clear()
+        self.young.clear()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -27,7 +27,7 @@ from bm_gitindex.errors import (
     StateFolderError,
 )
 from bm_gitindex.indexlock import lock_index
-from bm_gitindex.statefolder import remove_leftover
+from bm_gitindex.statefolder import remove_leftover, stamp
 from bm_gitindex.syncing.cancellation import in_thread, run_in_loop, to_end
 from bm_gitindex.syncing.findings import Findings, Run, is_tied, look, set_database_aside
 from bm_gitindex.syncing.report import SyncReport, SyncRequest
@@ -66,6 +66,7 @@ async def sync(root: Path, state: StateFolder, options: Options, request: SyncRe
                 report.unchanged = findings.survey.unchanged
             else:
                 findings = await to_end(_store(run, findings, report), run.stop.set)
+            report.index_stamp = stamp(run.state.index)
         finally:
             await in_thread(stack.close)
     return _completed(report, run, findings, started_s)
@@ -81,6 +82,7 @@ def sync_blocking(root: Path, state: StateFolder, options: Options, request: Syn
             report.unchanged = findings.survey.unchanged
         else:
             findings = run_in_loop(lambda: to_end(_store(run, findings, report), run.stop.set))
+        report.index_stamp = stamp(run.state.index)
     return _completed(report, run, findings, started_s)
 
 
@@ -185,6 +187,7 @@ def _completed(report: SyncReport, run: Run, findings: Findings, started_s: floa
     report.skipped = sorted(set(survey.skipped), key=lambda skipped: skipped.path)
     report.failed = [skipped for skipped in report.skipped if skipped.reason.is_failure]
     report.notices = run.notices
+    report.folders = survey.folders
     report.counters = survey.counters
     report.seconds = time.perf_counter() - started_s
     report.peak_rss_bytes = _peak_rss_bytes()

@@ -25,6 +25,7 @@ from bm_gitindex.syncing.safety import check_deletions, check_root
 from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from bm_gitindex.entities.records import KnownFile
@@ -179,7 +180,8 @@ class Storing:
             kind_so_far = kind if known is None or known.is_note is (kind is Kind.NOTE) else _other_kind(kind)
             moves.append(Move(rename.old_path, file_record(path, kind_so_far, rename.stat, rename.blob_id)))
             self._draft.drop(rename.old_path)
-            self._draft.put(path, stat_data(rename.stat), rename.blob_id, kind.tracking)
+            self._put(path, rename.stat, rename.blob_id, kind)
+            self._report.changed.add(path)
         if moves:
             await self._store.move(moves)
         self._report.moved += len(moves)
@@ -242,6 +244,8 @@ class Storing:
         await self._take_in(Tasks(identities.unheld()), settlement.moved)
         self._report.moved += len(settlement.moved)
         found_elsewhere = len(settlement.moved) - len(settlement.left)
+        for path in (*settlement.gone, *settlement.moved):
+            self._report.changed.add(path)
         # Where the database has rows, what only the index knows may be known to it by another path.
         known_gone = len(self._rows.keys() & set(gone)) if self._rows else len(gone)
         self._report.deleted += known_gone - found_elsewhere
@@ -264,7 +268,7 @@ class Storing:
             self._report.entities_written += await self._store.put(changes)
         for taken in released:
             task = taken.task
-            self._draft.put(task.path, stat_data(taken.stat), taken.blob_id, task.kind.tracking)
+            self._put(task.path, taken.stat, taken.blob_id, task.kind)
             self._failures.read(task.path)
             self._unfinished.discard(task.path)
             if isinstance(taken.change, Upsert):
@@ -274,6 +278,10 @@ class Storing:
         for failed in batch.failed:
             self._failures.failed(failed)
             self._leave(failed.skipped)
+
+    def _put(self, path: bytes, st: os.stat_result, blob_id: bytes, kind: Kind) -> None:
+        if not self._draft.put(path, stat_data(st), blob_id, kind.tracking):
+            self._report.young.add(path)
 
     def _leave(self, skipped: Skipped) -> None:
         """Keep what is known of a file that was not read, and make sure that it is looked at again."""
@@ -291,6 +299,8 @@ class Storing:
             report.modified += 1
         else:
             report.unchanged += 1
+            return
+        report.changed.add(path)
 
     def _changes_stat(self, entry: Entry, taken: Taken) -> bool:
         """Return whether a file of the same id has changed all the same, as `status` has it."""
