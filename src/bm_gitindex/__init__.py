@@ -6,29 +6,33 @@
     report = await bmg.sync(root)
     async with bmg.open_entities(root) as entities:
         note = await entities.get("permalink")
+    async for report in bmg.watch(root):
+        ...
 
 Importing this package imports nothing else of it: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bm_gitindex.version import VERSION
 
+TYPE_CHECKING = False  # `typing` takes as long to import as a watcher to answer
 if TYPE_CHECKING:
     from bm_gitindex.changes import Change, ChangeStatus, Status
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.entities.records import Entity, EntitySummary, Filter, Neighbour, Neighbourhood, UnresolvedLink
     from bm_gitindex.errors import BmGitIndexError
-    from bm_gitindex.options import NoteBounds, Options
+    from bm_gitindex.options import NoteBounds, Options, WatchOptions
     from bm_gitindex.progress import Progress
-    from bm_gitindex.project import Project, open_entities, status, sync
+    from bm_gitindex.project import Project, open_entities, status, sync, watch
     from bm_gitindex.rules import Kind, Skipped, SkipReason
     from bm_gitindex.survey import Counters
     from bm_gitindex.syncing.importing import ImportReport, ImportRequest
     from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Mismatch, Verification
+    from bm_gitindex.watching.report import WatchReport
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "BmGitIndexError",
@@ -56,10 +60,13 @@ __all__ = [
     "SyncRequest",
     "UnresolvedLink",
     "Verification",
+    "WatchOptions",
+    "WatchReport",
     "__version__",
     "open_entities",
     "status",
     "sync",
+    "watch",
 ]
 
 _MODULES = {
@@ -88,9 +95,12 @@ _MODULES = {
     "SyncRequest": "syncing.report",
     "UnresolvedLink": "entities.records",
     "Verification": "verify",
+    "WatchOptions": "options",
+    "WatchReport": "watching.report",
     "open_entities": "project",
     "status": "project",
     "sync": "project",
+    "watch": "project",
 }
 
 

@@ -6,15 +6,32 @@ import gc
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 def main() -> int:
     """Run one command and return its exit code. An interrupt is no traceback even while modules are loaded."""
     try:
+        argv = _still_asked()
+        if argv is None:
+            return 0
         from bm_gitindex.cli import main as run
 
-        return run()
+        return run(argv)
     except KeyboardInterrupt:
         return 130
+
+
+def _still_asked() -> Sequence[str] | None:
+    """Return the command line, None where a watcher has answered it."""
+    from bm_gitindex.front import still_asked
+
+    try:
+        return still_asked(sys.argv[1:])
+    except (OSError, AttributeError):
+        return sys.argv[1:]  # the working folder is gone, or an output is closed: the command says what is to be said
 
 
 def program() -> None:

@@ -31,6 +31,18 @@ class NoteBounds(NamedTuple):
     """Nested Markdown blocks; a note nested deeper is taken in without observations and relations."""
 
 
+class WatchOptions(NamedTuple):
+    """How a project is watched."""
+
+    interval_s: float = 600.0
+    """Between two passes over everything, give or take a tenth: what the system's events have lost is found then."""
+    is_polled: bool = False
+    """Ask for every file again and again, even where the system tells what changes."""
+    most_stats_per_s: float | None = None
+    """How many files are asked for in a second where they are polled, on the average of a pass and the pause after it;
+    None sets no bound but that of the processor's time."""
+
+
 class Options(NamedTuple):
     """How a project is read. `None` means: chosen by the type of the file system."""
 

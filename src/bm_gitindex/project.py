@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from bm_gitindex.config import load_options
@@ -17,18 +17,20 @@ from bm_gitindex.progress import no_progress
 from bm_gitindex.statefolder import StateFolder, checked_root
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
     from bm_gitindex.changes import Status
     from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.reader import Entities
     from bm_gitindex.indexfile import IndexSnapshot
     from bm_gitindex.memory import Memory
-    from bm_gitindex.options import Options
+    from bm_gitindex.options import Options, WatchOptions
     from bm_gitindex.progress import Progress
     from bm_gitindex.syncing.importing import ImportReport, ImportRequest
     from bm_gitindex.syncing.report import SyncReport, SyncRequest
     from bm_gitindex.verify import Verification
+    from bm_gitindex.watching.report import WatchReport
+    from bm_gitindex.watching.watcher import Watcher
 
     AnyPath = str | bytes | os.PathLike[str]
 
@@ -43,6 +45,7 @@ class Project:
         """
         self.root = checked_root(root)
         self.options = load_options(self.root) if options is None else options
+        self._given_options = options
         self.state = StateFolder(self.root, self.options.state_dir)
         self.state.check()
         self._memory: Memory | None = None
@@ -102,6 +105,25 @@ class Project:
         from bm_gitindex.syncing.importing import import_identities_blocking
 
         return import_identities_blocking(checked_root(self.root), self.state, self.options, request)
+
+    def watcher(self, how: WatchOptions | None = None) -> Watcher:
+        """Return what watches the project once it is let (`watching.session.watch`)."""
+        from bm_gitindex.options import WatchOptions
+        from bm_gitindex.watching.watcher import Watcher
+
+        return Watcher(self.root, self._given_options, how or WatchOptions())
+
+    async def watch(self, how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
+        """Sync what changes as it changes, and yield what was done, until the caller breaks off.
+
+        Raises LockHeldError where the project is watched already, StateFolderError, StateWriteError and
+        RootMissingError. What goes wrong later is told in reports, and tried again.
+        """
+        from bm_gitindex.watching.session import watch
+
+        async with aclosing(watch(self.watcher(how))) as reports:
+            async for report in reports:
+                yield report
 
     def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
         """Compare files, by their content, with index and database, and return what does not agree.
@@ -203,6 +225,13 @@ def status(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> Statu
 async def sync(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> SyncReport:
     """Bring a project's index and database up to date; see `Project.sync`."""
     return await Project(root).sync(paths)
+
+
+async def watch(root: str | os.PathLike[str], how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
+    """Watch a project, and yield what was done; see `Project.watch`."""
+    async with aclosing(Project(root).watch(how)) as reports:
+        async for report in reports:
+            yield report
 
 
 @asynccontextmanager

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-_STATUS_FLAGS = {"--json": "json", "--porcelain": "porcelain", "-z": "nul", "--exit-code": "exit_code"}
+_STATUS_FLAGS = {
+    "--json": "json",
+    "--porcelain": "porcelain",
+    "-z": "nul",
+    "--exit-code": "exit_code",
+    "--no-daemon": "no_daemon",
+    "--paranoid": "paranoid",
+}
+_CONTRADICTIONS = ({"--json", "--porcelain"}, {"--no-daemon", "--paranoid"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,7 +84,7 @@ def _quick_status(argv: Sequence[str]) -> SimpleNamespace | None:
         case _:
             return None
     is_plain = len(_STATUS_FLAGS.keys() & flags) == len(flags)  # each is known, and stands there once
-    if not is_plain or {"--json", "--porcelain"} <= set(flags):
+    if not is_plain or any(pair <= set(flags) for pair in _CONTRADICTIONS):
         return None
     # Imported here, like every command.
     from bm_gitindex.cli import status

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *("status", "sync", "ls-files", "show", "find", "links"),
-    *("verify", "config", "import-basic-memory"),
+    *("watch", "verify", "config", "import-basic-memory"),
 )
 _VOLUMES = ("-v", "-vv", "--verbose", "-q", "--quiet")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from bm_gitindex.changes import ChangeStatus
 from bm_gitindex.cli.output import (
     EXIT_CHANGES,
+    EXIT_DAMAGED,
     EXIT_UNREADABLE,
     ProgressLine,
     Style,
     counters_json,
     given_paths,
     human_bytes,
+    print_error,
     print_json,
     print_skipped,
     print_text,
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     import argparse
 
     from bm_gitindex.changes import Change, Status
+    from bm_gitindex.project import Project
 
 NAME = "status"
 SUMMARY = "show what differs from the index; writes nothing, ever"
@@ -54,16 +58,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--porcelain", action="store_true", help="print as git diff --name-status does")
     parser.add_argument("-z", dest="nul", action="store_true", help="with --porcelain: raw paths, ended by NUL")
     parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything differs")
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument("--no-daemon", action="store_true", help="look at every file, whoever watches the project")
+    whom.add_argument(
+        "--paranoid",
+        action="store_true",
+        help="ask the watcher, look at every file, and report a difference as a defect",
+    )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="only these files and folders")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show how a project differs from its index."""
-    progress = ProgressLine(is_wanted=not arguments.quiet)
-    try:
-        status = project_of(arguments).status(given_paths(arguments), progress)
-    finally:
-        progress.clear()
+    project, paths = project_of(arguments), given_paths(arguments)
+    is_asked = not arguments.no_daemon and not paths and os.path.lexists(project.state.watch_socket)
+    told = _told(project) if is_asked else None
+    if told is None or arguments.paranoid:
+        progress = ProgressLine(is_wanted=not arguments.quiet)
+        try:
+            status = project.status(paths, progress)
+        finally:
+            progress.clear()
+    else:
+        status = told
     if arguments.json:
         print_json(_as_json(status))
     elif arguments.porcelain or arguments.nul:
@@ -71,9 +88,39 @@ def run(arguments: argparse.Namespace) -> int:
             write_bytes(_porcelain(change, nul=arguments.nul))
     elif not arguments.quiet:
         _print_for_people(status, is_verbose=bool(arguments.verbose))
+    if arguments.paranoid and told is not None and _is_defect(project, told, status):
+        return EXIT_DAMAGED
     if any(skipped.reason.is_failure for skipped in status.skipped):
         return EXIT_UNREADABLE
     return EXIT_CHANGES if arguments.exit_code and status.changes else 0
+
+
+def _told(project: Project) -> Status | None:
+    """Return the status that the project's watcher knows; None where it leaves that to a look of one's own."""
+    # Imported here: most projects are not watched.
+    from bm_gitindex.watching.asking import ask
+    from bm_gitindex.watching.wire import told_status
+
+    return told_status(ask(str(project.state.path), "status") or b"", project.root)
+
+
+def _is_defect(project: Project, told: Status, found: Status) -> bool:
+    """Report where the watcher tells another status than a look at every file, before it and after it."""
+    if _differences(told, found) == [] or (again := _told(project)) is None:
+        return False
+    differences = _differences(again, found)
+    for line in differences:
+        print_error(f"the watcher is wrong: {line}; please report this, and run `bm-gitindex watch --stop`")
+    return bool(differences)
+
+
+def _differences(told: Status, found: Status) -> list[str]:
+    pairs = (("differs", told.changes, found.changes), ("is passed over", told.skipped, found.skipped))
+    lines = []
+    for what, by_watcher, by_look in pairs:
+        lines += [f"{shown(one.path)} {what}, and it does not know" for one in by_look if one not in by_watcher]
+        lines += [f"it says that {shown(one.path)} {what}" for one in by_watcher if one not in by_look]
+    return lines
 
 
 def _as_json(status: Status) -> dict[str, object]:

@@ -1,0 +1,147 @@
+"""A watcher in the background: how it is started, asked how it fares, and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from bm_gitindex.errors import BmGitIndexError, LockHeldError, StateWriteError
+from bm_gitindex.watching.asking import ask
+from bm_gitindex.watching.presence import watcher_fields
+from bm_gitindex.writerlock import holder_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bm_gitindex.statefolder import StateFolder
+
+START_S = 10.0
+"""How long a new watcher may take to say that it is there."""
+END_S = 30.0
+"""How long one may take to finish what it is doing."""
+_LOOK_EVERY_S = 0.05
+_ASK_S = 2.0
+_LOG_BYTES = 1_000_000
+_SHOWN_OF_LOG_BYTES = 2_000
+
+
+def start_in_background(state: StateFolder, arguments: Sequence[str]) -> int:
+    """Start a watcher that outlives this process, with its output in the log; return its process id.
+
+    `arguments` are those of the command line. Raises LockHeldError where the project is watched already, and
+    StateWriteError where the watcher does not come up, with the last of what it said.
+    """
+    refuse_second(state)
+    state.ensure()
+    log_fd = _opened_log(state)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "bm_gitindex", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log_fd,
+            stderr=log_fd,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log_fd)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        fields = watcher_fields(state)
+        if fields is not None and fields.get("pid") == str(process.pid):
+            process.returncode = 0  # it is nobody's to wait for, and lives on
+            return process.pid
+        if process.poll() is not None:
+            break
+        time.sleep(_LOOK_EVERY_S)
+    raise StateWriteError(f"the watcher did not come up: {_last_words(state)}")
+
+
+def refuse_second(state: StateFolder) -> None:
+    """Raise LockHeldError, naming the holder, where a project is watched already."""
+    fields = watcher_fields(state)
+    if fields is not None:
+        raise LockHeldError(f"{state.root} is watched already by {holder_words(fields)}")
+
+
+def state_of(state: StateFolder) -> dict[str, Any] | None:
+    """Return how a project's watcher fares, by name (`WatchState`); `alive` is false where it does not answer.
+
+    None where there is none.
+    """
+    fields = watcher_fields(state)
+    if fields is None:
+        return None
+    answer = (ask(str(state.path), "state", _ASK_S) or b"").partition(b" ")[2]
+    with suppress(ValueError):
+        known = json.loads(answer)
+        if isinstance(known, dict):
+            return {"alive": True, **known, **_memory(fields)}
+    return {"alive": False, **fields, **_memory(fields)}
+
+
+def stop(state: StateFolder) -> bool:
+    """End a project's watcher, which finishes what it is doing; return whether there was one.
+
+    Raises LockHeldError where it does not end in time.
+    """
+    fields = watcher_fields(state)
+    if fields is None:
+        return False
+    if ask(str(state.path), "stop", _ASK_S) != b"stopping":
+        _terminate(fields)
+    deadline = time.monotonic() + END_S
+    while (now := watcher_fields(state)) is not None and now.get("pid") == fields.get("pid"):
+        if time.monotonic() > deadline:
+            raise LockHeldError(f"the watcher does not end: {holder_words(fields)}")
+        time.sleep(_LOOK_EVERY_S)
+    return True
+
+
+def _terminate(fields: dict[str, str]) -> None:
+    """Send SIGTERM to the holder of a watch, which has the lock at this moment. Raises BmGitIndexError."""
+    pid = fields.get("pid", "")
+    if not pid.isdigit() or fields.get("host") != os.uname().nodename:
+        raise BmGitIndexError(f"the watcher is on another machine: {holder_words(fields)}")
+    try:
+        os.kill(int(pid), signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise BmGitIndexError(f"the watcher is another user's: {holder_words(fields)}") from error
+
+
+def _memory(fields: dict[str, str]) -> dict[str, int]:
+    """Return the memory that a process of this machine holds, where the system says."""
+    try:
+        with open(f"/proc/{int(fields['pid'])}/status", "rb") as file:
+            return {"rss_bytes": next(1024 * int(line.split()[1]) for line in file if line.startswith(b"VmRSS:"))}
+    except (OSError, KeyError, ValueError, StopIteration):
+        return {}
+
+
+def _opened_log(state: StateFolder) -> int:
+    """Return a descriptor of the log; one that has grown is kept as `watch.log.1`. Raises StateWriteError."""
+    try:
+        with suppress(FileNotFoundError):
+            if state.watch_log.lstat().st_size > _LOG_BYTES:
+                state.watch_log.replace(state.watch_log.with_name(f"{state.watch_log.name}.1"))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(state.watch_log, flags, 0o600)
+    except OSError as error:
+        raise StateWriteError(f"cannot write {state.watch_log}: {error.strerror}") from error
+
+
+def _last_words(state: StateFolder) -> str:
+    try:
+        with open(state.watch_log, "rb") as file:
+            file.seek(max(0, state.watch_log.stat().st_size - _SHOWN_OF_LOG_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return "it left no word"
+    return lines[-1] if lines else "it said nothing"

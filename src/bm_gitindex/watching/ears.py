@@ -1,0 +1,169 @@
+"""What a watcher hears: the present watches, and what they told, as paths of the project."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bm_gitindex.syncing.cancellation import in_thread
+from bm_gitindex.watching.agenda import MOST_PATHS
+from bm_gitindex.watching.folders import watchable
+from bm_gitindex.watching.notifier import Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from bm_gitindex.watching.agenda import Agenda
+    from bm_gitindex.watching.notifier import Cookies, Events
+    from bm_gitindex.watching.report import WatchState
+
+QUEUE_LIMIT = "/proc/sys/fs/inotify/max_queued_events"
+_QUEUE_SHARE = 4
+"""With a quarter as many paths as the kernel's queue holds events, some may be lost: each takes several."""
+_MOST_ATTEMPTS = 5
+_DRAIN_S = 5.0
+
+
+class Ears:
+    """Watches the folders that it is told of. Used by one event loop, in which all but the watching is done."""
+
+    def __init__(self, root: Path, cookies: Cookies, agenda: Agenda, state: WatchState) -> None:
+        self.armed: frozenset[bytes] = frozenset()
+        """The folders that are watched."""
+        self.polled: frozenset[bytes] = frozenset()
+        """Those that cannot be, and are asked for instead."""
+        self.added: set[bytes] = set()
+        """What is said to have come since this was last emptied: a hint."""
+        self.heard: set[bytes] = set()
+        """What was told of since this was last emptied, up to a bound."""
+        self.wake: Callable[[], object] = lambda: None
+        """Called when something was heard."""
+        self._root = root
+        self._base = os.fsencode(root)
+        self._cookies = cookies
+        self._agenda = agenda
+        self._state = state
+        self._notifier: Notifier | None = None
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    @property
+    def are_open(self) -> bool:
+        """Whether anything is watched."""
+        return self._notifier is not None
+
+    async def arm(self, folders: Iterable[bytes]) -> None:
+        """Watch these folders, and no others; what is told of the ones watched so far is heard to its end.
+
+        Raises WatchLimitError, and OSError where nothing can be watched at all.
+        """
+        wanted = frozenset(folders)
+        failure: OSError | None = None
+        for _ in range(_MOST_ATTEMPTS):
+            found = await in_thread(lambda: watchable(self._root, wanted))
+            try:
+                notifier = await self._new_notifier(list(found.absolute.values()))
+            except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+                failure = error  # it has just gone, or was replaced
+                continue
+            old, self._notifier = self._notifier, notifier
+            self.armed, self.polled = frozenset(found.absolute), found.polled
+            if old is not None and not await in_thread(partial(_drained, old)):
+                self._agenda.demand_pass("watches that were replaced were not heard to their end", time.monotonic())
+            return
+        assert failure is not None
+        raise failure
+
+    async def caught_up(self, timeout_s: float) -> str | None:
+        """Return a token once all that happened before this call was heard; None where that takes too long."""
+        notifier = self._notifier
+        if notifier is None:
+            return None
+        name = self._cookies.new()
+        heard = self._waiting[name] = asyncio.get_running_loop().create_future()
+        notifier.be_alert()
+        try:
+            self._cookies.make(name)
+            async with asyncio.timeout(timeout_s):
+                await heard
+        except (OSError, TimeoutError):
+            return None
+        finally:
+            self._waiting.pop(name, None)
+        return name
+
+    async def close(self) -> None:
+        """Watch nothing any more."""
+        notifier, self._notifier = self._notifier, None
+        self.armed = frozenset()
+        if notifier is not None:
+            await in_thread(notifier.close)
+
+    async def _new_notifier(self, folders: list[str]) -> Notifier:
+        loop = asyncio.get_running_loop()
+        if self._notifier is None:
+            await in_thread(self._cookies.prepare)
+
+        def on_events(events: Events) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._heard, events)
+
+        def on_failure(reason: str) -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._failed, notifier, reason)
+
+        notifier = await in_thread(lambda: Notifier(folders, self._cookies, on_events, on_failure))
+        return notifier
+
+    def _heard(self, events: Events) -> None:
+        cookies, others = self._cookies.found_in(events.paths)
+        now_s = time.monotonic()
+        paths = [relative for path in others if (relative := self._relative(path)) is not None]
+        added = [relative for path in events.added & others if (relative := self._relative(path)) is not None]
+        self._agenda.changed(paths, now_s)
+        self.added.update(added)
+        if len(self.heard) <= MOST_PATHS:
+            self.heard.update(paths)
+        if paths:
+            self._state.events += len(paths)
+            self._state.last_event_s = time.time()
+        if len(others) > _most_at_once():
+            self._agenda.demand_pass("so many changes at once that some may not have been told", now_s)
+        for name in cookies & self._waiting.keys():
+            if not self._waiting[name].done():
+                self._waiting[name].set_result(None)
+        if paths:
+            self.wake()
+
+    def _failed(self, notifier: Notifier, reason: str) -> None:
+        if notifier is self._notifier:
+            self._notifier = None
+            self.armed = frozenset()
+            self._agenda.demand_pass(f"watching failed ({reason})", time.monotonic())
+            self.wake()
+
+    def _relative(self, path: str) -> bytes | None:
+        raw = os.fsencode(path)
+        if raw == self._base:
+            return b""
+        return raw[len(self._base) + 1 :] if raw.startswith(self._base + b"/") else None
+
+
+def _drained(notifier: Notifier) -> bool:
+    try:
+        return notifier.drain(_DRAIN_S)
+    except OSError:
+        notifier.close()
+        return False
+
+
+def _most_at_once() -> int:
+    try:
+        with open(QUEUE_LIMIT, "rb") as file:
+            return max(1, min(MOST_PATHS, int(file.read()) // _QUEUE_SHARE))
+    except (OSError, ValueError):
+        return MOST_PATHS

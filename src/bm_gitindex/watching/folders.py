@@ -1,0 +1,77 @@
+"""Which folders can be watched: real ones, on file systems whose events come from the kernel."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from bm_gitindex.filesystem import LOCAL_TYPES, filesystem_type
+from bm_gitindex.worktree.walk import parents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+class Watchable(NamedTuple):
+    """Folders of a project, relative to its root."""
+
+    absolute: Mapping[bytes, str]
+    """Those that can be watched, and where they are."""
+    polled: frozenset[bytes]
+    """Those that are there and cannot: by their names, or since their files come from elsewhere."""
+
+
+def watchable(root: Path, folders: Iterable[bytes]) -> Watchable:
+    """Return which of some folders can be watched; what is gone, or is none, is neither."""
+    base = os.fsencode(root)
+    absolute: dict[bytes, str] = {}
+    polled: set[bytes] = set()
+    is_local_by_dev: dict[int, bool] = {}
+    for folder in sorted(folders):
+        path = os.path.join(base, folder) if folder else base
+        try:
+            st = os.stat(path) if not folder else os.lstat(path)
+        except OSError:
+            continue
+        if not stat.S_ISDIR(st.st_mode):
+            continue
+        if st.st_dev not in is_local_by_dev:
+            is_local_by_dev[st.st_dev] = filesystem_type_of(path) in LOCAL_TYPES
+        if is_local_by_dev[st.st_dev] and _is_utf8(path) and os.access(path, os.R_OK):
+            absolute[folder] = path.decode()
+        else:
+            polled.add(folder)
+    return Watchable(absolute, frozenset(polled))
+
+
+def filesystem_type_of(path: bytes) -> str:
+    """Return the type of the file system that a path lies on; see `filesystem_type`."""
+    from pathlib import Path
+
+    return filesystem_type(Path(os.fsdecode(path)))
+
+
+def folders_of(paths: Iterable[bytes]) -> set[bytes]:
+    """Return the root and the folders above some paths."""
+    found = {b""}
+    for path in paths:
+        for folder in parents(path):
+            if folder in found:
+                break
+            found.add(folder)
+    return found
+
+
+def is_below(path: bytes, folder: bytes) -> bool:
+    """Return whether a path is a folder, or something in it."""
+    return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def _is_utf8(path: bytes) -> bool:
+    try:
+        path.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

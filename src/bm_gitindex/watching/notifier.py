@@ -1,0 +1,174 @@
+"""What the system says of changes: watchfiles over a list of folders, each watched by itself.
+
+One instance of watchfiles has one queue of the kernel's, so that its events come in the order in which they happened.
+It cannot be given another folder: a new list is a new instance, and the old one is heard to its end. How that end is
+known, and how it is known that everything up to now was heard, is Watchman's way: a file that nobody else knows of is
+made in a folder that is watched too, and when its event comes, all that happened before has come.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
+
+from bm_gitindex.errors import BmGitIndexError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+ALERT_S = 60.0
+"""After a question the next one is expected soon, and events are looked for every 2 ms; else every 20."""
+_ALERT_STEP_MS = 2
+_CALM_STEP_MS = 20
+_GATHER_MS = 10
+_ADDED = 1
+_NO_TIMEOUT = 0
+_WATCH_LIMIT = "watch limit"
+_TOO_MANY = ("(os error 24)", "(os error 23)", "(os error 12)")
+
+
+class Events(NamedTuple):
+    """What one look at the queue found."""
+
+    paths: frozenset[str]
+    added: frozenset[str]
+    """Those of them that are said to have come: a hint."""
+
+
+class WatchLimitError(BmGitIndexError):
+    """The system admits no more watches."""
+
+
+class UnwatchableError(BmGitIndexError):
+    """A folder cannot be watched; it is named."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder} cannot be watched: {reason}")
+        self.folder = folder
+
+
+class Notifier:
+    """Watches some folders, and hands on what it hears from a thread of its own."""
+
+    def __init__(
+        self,
+        folders: Sequence[str],
+        cookies: Cookies,
+        on_events: Callable[[Events], object],
+        on_failure: Callable[[str], object],
+    ) -> None:
+        """Begin: what happens from now on is heard. `on_failure` is told when nothing more will be.
+
+        Raises WatchLimitError, and FileNotFoundError, PermissionError or OSError where a folder cannot be watched.
+        """
+        self._cookies = cookies
+        self._on_events = on_events
+        self._on_failure = on_failure
+        self._is_closed = threading.Event()
+        self._last_cookie = ""
+        self.alert_until_s = 0.0
+        self._system = _opened([*folders, str(cookies.folder)])
+        self._thread = threading.Thread(target=self._listen, name="bm-gitindex events", daemon=True)
+        self._thread.start()
+
+    def be_alert(self) -> None:
+        """Look for events often, for a while."""
+        self.alert_until_s = time.monotonic() + ALERT_S
+
+    def drain(self, timeout_s: float) -> bool:
+        """Hand on all that happened until now, and end; return whether that was all.
+
+        Raises OSError where no cookie can be made.
+        """
+        self._last_cookie = self._cookies.new()
+        self._cookies.make(self._last_cookie)
+        self._thread.join(timeout_s)
+        is_complete = not self._thread.is_alive()
+        self.close()
+        return is_complete
+
+    def close(self) -> None:
+        """End; what was not handed on is lost."""
+        self._is_closed.set()
+        self._thread.join()
+        self._system.close()
+
+    def _listen(self) -> None:
+        last = ""
+        while not last:
+            step_ms = _ALERT_STEP_MS if time.monotonic() < self.alert_until_s else _CALM_STEP_MS
+            try:
+                found = self._system.watch(_GATHER_MS, step_ms, _NO_TIMEOUT, self._is_closed)
+            except (WatchfilesRustInternalError, RuntimeError, OSError) as error:
+                self._on_failure(str(error))
+                return
+            if isinstance(found, str):
+                return
+            paths = frozenset(path for _, path in found)
+            last = self._last_cookie if self._last_cookie and self._cookies.path(self._last_cookie) in paths else ""
+            self._on_events(Events(paths, frozenset(path for kind, path in found if kind == _ADDED)))
+
+
+class Cookies:
+    """Files that are made to see their own events come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._prefix = f"{os.getpid()}-{time.monotonic_ns():x}"
+        self._number = 0
+
+    def prepare(self) -> None:
+        """Make the folder, and remove what another watcher has left there. Raises OSError."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        for name in os.listdir(self.folder):
+            with suppress(OSError):
+                (self.folder / name).unlink()
+
+    def new(self) -> str:
+        """Return a name that no cookie had."""
+        self._number += 1
+        return f"{self._prefix}-{self._number}"
+
+    def path(self, name: str) -> str:
+        """Return where a cookie is, as its event will say."""
+        return os.path.join(self.folder, name)
+
+    def make(self, name: str) -> None:
+        """Make one, and remove it. Raises OSError."""
+        path = self.path(name)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.unlink(path)
+
+    def found_in(self, paths: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the names of the cookies among some paths, and the other paths."""
+        prefix = os.path.join(self.folder, "")
+        cookies = frozenset(path for path in paths if path.startswith(prefix) or path == str(self.folder))
+        return frozenset(map(os.path.basename, cookies)), frozenset(paths) - cookies
+
+
+def _opened(folders: list[str]) -> RustNotify:
+    """Return an instance that watches these folders and nothing below them. Raises as `Notifier`."""
+    try:
+        return RustNotify(folders, False, False, 0, False, False)  # noqa: FBT003 - it takes no names
+    except (OSError, WatchfilesRustInternalError) as error:
+        text = str(error)
+        if _WATCH_LIMIT in text:
+            raise WatchLimitError(_limit_text("watches", text)) from error
+        if any(number in text for number in _TOO_MANY):
+            raise WatchLimitError(_limit_text("instances", text)) from error
+        if isinstance(error, OSError):
+            raise
+        raise OSError(text) from error
+
+
+def _limit_text(of: str, text: str) -> str:
+    return (
+        f"the system admits no more inotify {of} ({text}); raise it with "
+        f"`sysctl fs.inotify.max_user_{of}=...`; until then the files are polled"
+    )

@@ -1,0 +1,66 @@
+"""Who watches a project: one process at a time, which holds a lock for as long as it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bm_gitindex.errors import LockHeldError, StateWriteError
+from bm_gitindex.writerlock import holder_fields, holder_words, open_lock_file, write_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bm_gitindex.statefolder import StateFolder
+
+
+@contextmanager
+def hold_watch(state: StateFolder, command: str) -> Iterator[None]:
+    """Be the one who watches a project.
+
+    Raises LockHeldError, naming the one who does already, and StateWriteError where the lock cannot be had.
+    """
+    try:
+        fd = open_lock_file(state.watch_lock)
+    except OSError as error:
+        raise StateWriteError(f"cannot use {state.watch_lock}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_holder(fd, command)
+        except BlockingIOError as error:
+            raise LockHeldError(
+                f"{state.root} is watched by {holder_words(_fields(fd))}; "
+                "see what it does with `bm-gitindex watch --follow`, end it with `bm-gitindex watch --stop`"
+            ) from error
+        except OSError as error:
+            raise StateWriteError(f"cannot lock {state.watch_lock}: {error.strerror}") from error
+        yield
+    finally:
+        os.close(fd)
+
+
+def watcher_fields(state: StateFolder) -> dict[str, str] | None:
+    """Return what is known of the process that watches a project (`pid`, `host`, `started`), None where none does."""
+    try:
+        fd = os.open(state.watch_lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _fields(fd)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return None
+
+
+def _fields(fd: int) -> dict[str, str]:
+    try:
+        return holder_fields(fd)
+    except OSError:
+        return {}

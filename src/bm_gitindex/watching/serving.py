@@ -1,0 +1,142 @@
+"""A watcher's socket: who may ask is the owner of the project's state folder, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from bm_gitindex.syncing.cancellation import ended
+from bm_gitindex.version import VERSION
+from bm_gitindex.watching.answers import Answers, Doubt
+from bm_gitindex.watching.asking import is_of_owner, socket_address
+from bm_gitindex.watching.wire import report_text, status_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bm_gitindex.watching.report import WatchReport
+    from bm_gitindex.watching.watcher import Watcher
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_QUESTION_BYTES = 1_024
+_QUESTION_S = 5.0
+_MOST_WAITING = 1_000
+"""Reports that a follower may be behind; one that reads no more is left."""
+
+
+class Service:
+    """Answers what is asked of a watcher."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self._answers = Answers(watcher)
+        self._followers: set[asyncio.Queue[str]] = set()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Answer while the body runs; where there can be no socket, the watcher's state says so."""
+        server = None
+        try:
+            server = await self._listening()
+        except (OSError, AttributeError, NotImplementedError) as error:
+            self._watcher.state.notes.append(f"no questions are answered: {error}")
+        try:
+            yield
+        finally:
+            if server is not None:
+                server.close()
+                with suppress(OSError):
+                    self._watcher.folder.watch_socket.unlink()
+
+    def tell(self, report: WatchReport) -> None:
+        """Tell those who follow."""
+        text = f"report {report_text(report)}"
+        for follower in list(self._followers):
+            try:
+                follower.put_nowait(text)
+            except asyncio.QueueFull:
+                self._followers.discard(follower)
+
+    async def _listening(self) -> asyncio.Server:
+        folder = self._watcher.folder
+        folder_fd = os.open(folder.path, _FOLDER_FLAGS)
+        try:
+            with suppress(FileNotFoundError):
+                folder.watch_socket.unlink()  # of a watcher that was killed: the lock is ours
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                listener.bind(socket_address(folder_fd, str(folder.path)))
+                folder.watch_socket.chmod(0o600)
+                return await asyncio.start_unix_server(self._serve, sock=listener, limit=_QUESTION_BYTES)
+            except BaseException:
+                listener.close()
+                raise
+        finally:
+            os.close(folder_fd)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if not is_of_owner(writer.get_extra_info("socket").getsockopt):
+                return
+            async with asyncio.timeout(_QUESTION_S):
+                question = (await reader.readline()).decode("utf-8", "replace").split()
+            await self._answer(question, reader, writer)
+        except (OSError, TimeoutError, ValueError):
+            return
+        finally:
+            writer.close()
+
+    async def _answer(self, question: list[str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match question:
+            case ["status", version]:
+                await _say(writer, await self._status(version))
+            case ["state", _]:
+                await _say(writer, f"state {json.dumps(self._state())}")
+            case ["stop", _]:
+                await _say(writer, "stopping")
+                self._watcher.stop()
+            case ["follow", _]:
+                await self._follow(reader, writer)
+            case _:
+                await _say(writer, "doubt the question is not understood")
+
+    async def _status(self, version: str) -> str:
+        if version != VERSION:
+            return f"doubt the watcher is of version {VERSION}"
+        found = await self._answers.status()
+        if isinstance(found, Doubt):
+            return "doubt " + " ".join(found.reason.split())
+        if not found.status.changes and not found.status.skipped:
+            return f"clean {found.status.counters.files_seen} {found.token}"
+        return f"status {found.token} {status_text(found.status)}"
+
+    def _state(self) -> dict[str, object]:
+        return {"pid": os.getpid(), "version": VERSION, **asdict(self._watcher.state)}
+
+    async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reports: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
+        self._followers.add(reports)
+        gone = asyncio.ensure_future(reader.read())
+        try:
+            await _say(writer, "following")
+            while reports in self._followers or not reports.empty():
+                next_report = asyncio.ensure_future(reports.get())
+                await asyncio.wait({gone, next_report}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    next_report.cancel()
+                    return
+                await _say(writer, next_report.result())
+        finally:
+            self._followers.discard(reports)
+            gone.cancel()
+            await ended(gone)
+
+
+async def _say(writer: asyncio.StreamWriter, line: str) -> None:
+    writer.write(line.encode() + b"\n")
+    await writer.drain()

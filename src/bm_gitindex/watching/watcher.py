@@ -1,0 +1,346 @@
+"""The watcher: it hears what changes, has that synced, and passes over everything now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from bm_gitindex.config import config_path, load_options
+from bm_gitindex.errors import BmGitIndexError
+from bm_gitindex.filesystem import is_local
+from bm_gitindex.indexfile import read_index
+from bm_gitindex.statefolder import StateFolder, stamp
+from bm_gitindex.syncing.cancellation import ended, in_thread
+from bm_gitindex.syncing.report import SyncRequest
+from bm_gitindex.syncing.session import sync
+from bm_gitindex.watching.agenda import INTERVAL, Agenda
+from bm_gitindex.watching.ears import Ears
+from bm_gitindex.watching.folders import folders_of, is_below
+from bm_gitindex.watching.hearsay import Hearsay
+from bm_gitindex.watching.notifier import Cookies, WatchLimitError
+from bm_gitindex.watching.report import WatchReport, WatchState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from pathlib import Path
+
+    from bm_gitindex.options import Options, WatchOptions
+    from bm_gitindex.rules import Skipped
+    from bm_gitindex.syncing.report import SyncReport
+    from bm_gitindex.watching.agenda import Due
+
+COMMAND = "bm-gitindex watch"
+MARGIN_S = 2.2
+"""After it a file that was young when it was stored can be settled."""
+BEAT_S = 1.0
+MOST_LATE_S = 3.0
+"""Who was not run for so long may have been told less than what happened."""
+CLOCK_SLACK_S = 0.5
+_AGAIN_S = 60.0
+"""When a file that could not be read is tried again."""
+_LONGEST_RETRY_S = 60.0
+_LEAST_POLL_S = 1.0
+_POLLING_SHARE = 0.05
+"""Of one core."""
+_CATCH_UP_S = 2.0
+_MOST_ROUNDS = 8
+_JITTER = 0.1
+
+
+class Watcher:
+    """Watches one project. Making one touches nothing; it is used by one event loop."""
+
+    def __init__(self, root: Path, options: Options | None, how: WatchOptions) -> None:
+        """`options` None takes those of the configuration file, and those that it has later."""
+        self.root = root
+        self.how = how
+        self.options = options if options is not None else load_options(root)
+        self.folder = StateFolder(root, self.options.state_dir)
+        self.state = WatchState(started_s=time.time())
+        self.agenda = Agenda()
+        self.ears = Ears(root, Cookies(self.folder.cookies), self.agenda, self.state)
+        self.work = asyncio.Lock()
+        """Held while something is looked at, and while a question is answered."""
+        self.last_pass: SyncReport | None = None
+        self.skipped: dict[bytes, Skipped] = {}
+        """What is passed over in the project, as the last looks found it."""
+        self.index_stamp: tuple[int, ...] | None = None
+        """Of the index as the last sync left it."""
+        self.files_seen = 0
+        """How many files the project has, as the last pass and the looks since have it."""
+        self.is_certain = False
+        """Whether the files are as the index has them, but for what the agenda knows of."""
+        self.beat_s = time.monotonic()
+        self._takes_configured = options is None
+        self._config_stamp = stamp(config_path(root))
+        self._hearsay = Hearsay(self.options)
+        self._stop = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._retry_s = 0.0
+        self.ears.wake = self._woken.set
+
+    @property
+    def is_polling(self) -> bool:
+        """Whether files are asked for again and again, since nobody tells of changes."""
+        return self.state.mode == "polling"
+
+    def stop(self) -> None:
+        """Let it end after what it is doing."""
+        self._stop.set()
+        self._woken.set()
+
+    async def reports(self) -> AsyncGenerator[WatchReport]:
+        """Watch until `stop`, and yield what was done.
+
+        Whoever calls holds the project's watch. An error of a look is a report, and the look is tried again.
+        """
+        self._choose_mode()
+        self.agenda.demand_pass("start", time.monotonic())
+        async with self._beating():
+            try:
+                while not self._stop.is_set():
+                    due = await self._next_due()
+                    if due is not None:
+                        async with self.work:
+                            report = await self._look(due)
+                        if report is not None and report.tells_something:
+                            yield report
+            finally:
+                await self.ears.close()
+
+    def note_foreign_change(self, what: str) -> None:
+        """Pass over everything, since something was changed behind the watcher's back."""
+        self.is_certain = False
+        self.agenda.demand_pass(what, time.monotonic())
+        self._woken.set()
+
+    def is_configured_anew(self) -> bool:
+        """Return whether the configuration file is another one than that of the options in use."""
+        return self._takes_configured and stamp(config_path(self.root)) != self._config_stamp
+
+    def _choose_mode(self) -> None:
+        if self.how.is_polled:
+            self._poll("polling was asked for")
+        elif not is_local(self.root):
+            self._poll("this file system does not tell of changes made elsewhere")
+        else:
+            self.state.mode = "events"
+
+    def _poll(self, why: str) -> None:
+        self.state.mode = "polling"
+        self.state.notes.append(why)
+
+    async def _next_due(self) -> Due | None:
+        """Wait until something is due, or the watcher is to end."""
+        while not self._stop.is_set():
+            due = self.agenda.due(time.monotonic())
+            self.state.queue = len(self.agenda.unsettled)
+            if due is not None:
+                return due
+            self._woken.clear()
+            wait_s = max(0.0, self.agenda.next_s() - time.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait_s, 3600.0)):
+                    await self._woken.wait()
+        return None
+
+    async def _look(self, due: Due) -> WatchReport | None:
+        """Do what is due; an error is told, and what was due is due once more."""
+        try:
+            if self.is_configured_anew():
+                self._configure()
+                due = due._replace(paths=frozenset(), reason=due.reason or "the configuration was changed")
+            report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
+        except (BmGitIndexError, OSError) as error:
+            return self._failed(due, error)
+        self._retry_s = 0.0
+        return report
+
+    def _failed(self, due: Due, error: Exception) -> WatchReport:
+        self.is_certain = False
+        self._retry_s = min(max(2 * self._retry_s, 1.0), _LONGEST_RETRY_S)
+        reason = due.reason or "something could not be synced"
+        self.agenda.demand_pass(reason, time.monotonic() + self._retry_s)
+        self.state.failures += 1
+        self.state.last_error = str(error)
+        return WatchReport(None, tuple(sorted(due.paths)), due.reason, error=str(error))
+
+    def _configure(self) -> None:
+        """Take the options that the configuration file has now. Raises ConfigError and StateFolderError."""
+        self._config_stamp = stamp(config_path(self.root))
+        options = load_options(self.root)
+        if options.state_dir != self.options.state_dir:
+            raise BmGitIndexError(f"{config_path(self.root)}: state_dir was changed; start the watcher anew")
+        self.options = options
+        self._hearsay = Hearsay(options)
+
+    async def _pass(self, reason: str) -> WatchReport:
+        """Look at everything, with all folders watched before that."""
+        began_s, cpu_s = time.monotonic(), time.process_time()
+        self.is_certain = False
+        if self.state.mode == "events" and not self.ears.are_open:
+            await self._arm(await in_thread(self._folders_of_index))
+        self.ears.heard.clear()
+        report = await self._sync(())
+        await self._watch_new(report, self.ears.armed)
+        missed = await self._missed(report) if reason != "start" else ()
+        ended_s = time.monotonic()
+        self.agenda.passed(began_s, ended_s)
+        self._plan_pass(report, time.process_time() - cpu_s)
+        self.skipped = {skipped.path: skipped for skipped in report.skipped}
+        self.last_pass = report
+        self.files_seen = report.counters.files_seen
+        self.is_certain = not report.failed
+        self.state.passes += 1
+        self.state.missed += len(missed)
+        self.state.last_pass_s = time.time()
+        self.state.last_pass_took_s = ended_s - began_s
+        return WatchReport(report, (), reason, missed)
+
+    def _plan_pass(self, report: SyncReport, cpu_s: float) -> None:
+        if self.is_polling:
+            rest_s = max(_LEAST_POLL_S, cpu_s / _POLLING_SHARE - cpu_s)
+            if self.how.most_stats_per_s:
+                rest_s = max(rest_s, report.counters.files_seen / self.how.most_stats_per_s)
+        else:
+            rest_s = self.how.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+        self.agenda.demand_pass(INTERVAL, time.monotonic() + rest_s)
+        self.state.next_pass_s = time.time() + rest_s
+
+    async def _missed(self, report: SyncReport) -> tuple[bytes, ...]:
+        """Return what a pass found changed though nothing had told of it, by the time that it was found or since."""
+        if self.is_polling or not report.changed.paths:
+            return ()
+        await self.ears.caught_up(_CATCH_UP_S)
+        heard = self.ears.heard
+        return tuple(path for path in report.changed.paths if not any(map(heard.__contains__, _and_above(path))))
+
+    async def _look_at(self, due: Due) -> WatchReport | None:
+        """Look at some paths."""
+        if self._hearsay.changes_rules(due.paths):
+            return await self._pass("ignore rules were changed")
+        added, self.ears.added = self.ears.added, set()
+        paths = self._hearsay.worth_a_look(due.paths)
+        gone = await in_thread(lambda: frozenset(path for path in paths - due.overdue if not self._is_there(path)))
+        if gone and not added.intersection(paths):
+            self.agenda.hold(gone, time.monotonic())
+            paths -= gone
+        else:
+            paths |= self.agenda.release()
+        if not paths:
+            return None
+        replaced = self.ears.armed.intersection(paths)
+        still_watched = frozenset(
+            folder for folder in self.ears.armed if not any(is_below(folder, one) for one in replaced)
+        )
+        report = await self._sync(paths)
+        await self._watch_new(report, still_watched)
+        if not report.counters.files_seen:
+            self._hearsay.is_ignored(await in_thread(lambda: frozenset(filter(self._is_file, paths))))
+        self.files_seen += report.added - report.deleted
+        self._take_in_skipped(report, paths)
+        return WatchReport(report, tuple(sorted(paths)))
+
+    async def _watch_new(self, report: SyncReport, watched: frozenset[bytes]) -> None:
+        """Watch the folders that were found besides those watched, and look at them once more then: in this order."""
+        if not self.ears.are_open:
+            return
+        fresh = frozenset(report.folders) - watched - self.ears.polled
+        for _ in range(_MOST_ROUNDS):
+            watched |= fresh
+            if not fresh or not await self._arm(watched):
+                return
+            found = await self._sync(fresh)
+            _add(report, found)
+            fresh = frozenset(found.folders) - watched - self.ears.polled
+        self.agenda.demand_pass("folders come faster than they are looked at", time.monotonic())
+
+    async def _arm(self, folders: Iterable[bytes]) -> bool:
+        """Watch these folders; return whether that could be done, or files are polled from now on."""
+        try:
+            await self.ears.arm(folders)
+        except WatchLimitError as error:
+            await self.ears.close()
+            self._poll(str(error))
+        self.state.folders = len(self.ears.armed)
+        self.state.polled_folders = len(self.ears.polled)
+        return not self.is_polling
+
+    async def _sync(self, paths: frozenset[bytes] | tuple[()]) -> SyncReport:
+        request = SyncRequest(paths=tuple(sorted(paths)), command=COMMAND)
+        report = await sync(self.root, self.folder, self.options, request)
+        now_s = time.monotonic()
+        self.index_stamp = report.index_stamp
+        if report.young.is_complete:
+            self.agenda.look_again(report.young.paths, now_s + MARGIN_S)
+        else:
+            self.agenda.demand_pass("many young files", now_s + MARGIN_S)
+        self.agenda.look_again((skipped.path for skipped in report.failed), now_s + _AGAIN_S)
+        self.state.syncs += 1
+        self.state.last_sync_s = time.time()
+        self.state.unreadable = [os.fsdecode(skipped.path) for skipped in report.failed[:20]]
+        return report
+
+    def _take_in_skipped(self, report: SyncReport, paths: frozenset[bytes]) -> None:
+        """Replace what is known to be passed over in the part that was looked at."""
+        kept = {path: one for path, one in self.skipped.items() if not any(is_below(path, look) for look in paths)}
+        self.skipped = kept | {skipped.path: skipped for skipped in report.skipped}
+        if report.failed:
+            self.is_certain = False
+
+    def _folders_of_index(self) -> set[bytes]:
+        with suppress(BmGitIndexError):
+            return folders_of(read_index(self.folder).index)
+        return {b""}
+
+    def _is_there(self, path: bytes) -> bool:
+        return os.path.lexists(os.path.join(os.fsencode(self.root), path))
+
+    def _is_file(self, path: bytes) -> bool:
+        return os.path.isfile(os.path.join(os.fsencode(self.root), path))
+
+    @asynccontextmanager
+    async def _beating(self) -> AsyncIterator[None]:
+        """Notice when this process was not run for a while, or the clock was set."""
+        beat = asyncio.ensure_future(self._beat())
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await ended(beat)
+
+    async def _beat(self) -> None:
+        self.beat_s = time.monotonic()
+        ahead_s = time.time() - self.beat_s
+        while True:
+            await asyncio.sleep(BEAT_S)
+            now_s, ahead_before_s = time.monotonic(), ahead_s
+            late_s, self.beat_s, ahead_s = now_s - self.beat_s, now_s, time.time() - now_s
+            if late_s > MOST_LATE_S:
+                self.note_foreign_change(f"nothing was heard for {late_s:.0f} s")
+            elif abs(ahead_s - ahead_before_s) > CLOCK_SLACK_S:
+                self.note_foreign_change("the clock was set, or the machine slept")
+
+
+def _and_above(path: bytes) -> Iterable[bytes]:
+    yield path
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
+
+
+def _add(report: SyncReport, more: SyncReport) -> None:
+    """Count what was found a moment later as found by the same look."""
+    report.added += more.added
+    report.modified += more.modified
+    report.deleted += more.deleted
+    report.moved += more.moved
+    for path in more.changed.paths:
+        report.changed.add(path)
+    report.failed += more.failed
+    report.warnings += more.warnings
+    report.skipped += more.skipped
