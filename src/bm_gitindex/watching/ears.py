@@ -13,6 +13,7 @@ from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.watching.agenda import MOST_PATHS
 from bm_gitindex.watching.folders import watchable
 from bm_gitindex.watching.notifier import Notifier
+from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +28,8 @@ _QUEUE_SHARE = 4
 """With a quarter as many paths as the kernel's queue holds events, some may be lost: each takes several."""
 _MOST_ATTEMPTS = 5
 _DRAIN_S = 5.0
+_MOST_UNANSWERED = 3
+"""So many cookies in a row that are not heard of mean that their folder is another one now."""
 
 
 class Ears:
@@ -39,8 +42,6 @@ class Ears:
         """Those that cannot be, and are asked for instead."""
         self.added: set[bytes] = set()
         """What is said to have come since this was last emptied: a hint."""
-        self.heard: set[bytes] = set()
-        """What was told of since this was last emptied, up to a bound."""
         self.wake: Callable[[], object] = lambda: None
         """Called when something was heard."""
         self._root = root
@@ -50,11 +51,22 @@ class Ears:
         self._state = state
         self._notifier: Notifier | None = None
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._told: set[bytes] = set()
+        self._told_before: set[bytes] = set()
+        self._unanswered = 0
 
     @property
     def are_open(self) -> bool:
         """Whether anything is watched."""
         return self._notifier is not None
+
+    def was_told_of(self, path: bytes) -> bool:
+        """Return whether a path, or a folder above it, was told of in this turn or the one before."""
+        return any(one in told for one in (path, *parents(path), b"") for told in (self._told, self._told_before))
+
+    def turn(self) -> None:
+        """Begin to forget what was told of so far: at the end of each look."""
+        self._told_before, self._told = self._told, set()
 
     async def arm(self, folders: Iterable[bytes]) -> None:
         """Watch these folders, and no others; what is told of the ones watched so far is heard to its end.
@@ -90,10 +102,17 @@ class Ears:
             self._cookies.make(name)
             async with asyncio.timeout(timeout_s):
                 await heard
-        except (OSError, TimeoutError):
+        except TimeoutError:
+            self._unanswered += 1
+            if self._unanswered >= _MOST_UNANSWERED:
+                self._failed(notifier, "nothing is heard any more")
+            return None
+        except OSError as error:
+            self._failed(notifier, str(error))
             return None
         finally:
             self._waiting.pop(name, None)
+        self._unanswered = 0
         return name
 
     async def close(self) -> None:
@@ -126,8 +145,8 @@ class Ears:
         added = [relative for path in events.added & others if (relative := self._relative(path)) is not None]
         self._agenda.changed(paths, now_s)
         self.added.update(added)
-        if len(self.heard) <= MOST_PATHS:
-            self.heard.update(paths)
+        if len(self._told) <= MOST_PATHS:
+            self._told.update(paths)
         if paths:
             self._state.events += len(paths)
             self._state.last_event_s = time.time()
@@ -141,8 +160,10 @@ class Ears:
 
     def _failed(self, notifier: Notifier, reason: str) -> None:
         if notifier is self._notifier:
+            self._unanswered = 0
             self._notifier = None
             self.armed = frozenset()
+            notifier.abandon()
             self._agenda.demand_pass(f"watching failed ({reason})", time.monotonic())
             self.wake()
 

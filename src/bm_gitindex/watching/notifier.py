@@ -93,6 +93,10 @@ class Notifier:
         self.close()
         return is_complete
 
+    def abandon(self) -> None:
+        """End soon; what was not handed on is lost. Waits for nothing."""
+        self._is_closed.set()
+
     def close(self) -> None:
         """End; what was not handed on is lost."""
         self._is_closed.set()

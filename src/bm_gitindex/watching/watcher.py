@@ -49,6 +49,9 @@ _POLLING_SHARE = 0.05
 _CATCH_UP_S = 2.0
 _MOST_ROUNDS = 8
 _JITTER = 0.1
+_GRACE_S = 5.0
+"""How long a look may still take when the watcher is to end."""
+_NAMED = 20
 
 
 class Watcher:
@@ -72,8 +75,9 @@ class Watcher:
         """Of the index as the last sync left it."""
         self.files_seen = 0
         """How many files the project has, as the last pass and the looks since have it."""
-        self.is_certain = False
-        """Whether the files are as the index has them, but for what the agenda knows of."""
+        self._is_certain = False
+        self._unread: frozenset[bytes] = frozenset()
+        """What could not be read when it was last looked at."""
         self.beat_s = time.monotonic()
         self._takes_configured = options is None
         self._config_stamp = stamp(config_path(root))
@@ -81,7 +85,13 @@ class Watcher:
         self._stop = asyncio.Event()
         self._woken = asyncio.Event()
         self._retry_s = 0.0
+        self._told_error = ""
         self.ears.wake = self._woken.set
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the files are as the index has them, but for what the agenda knows of."""
+        return self._is_certain and not self._unread
 
     @property
     def is_polling(self) -> bool:
@@ -106,7 +116,7 @@ class Watcher:
                     due = await self._next_due()
                     if due is not None:
                         async with self.work:
-                            report = await self._look(due)
+                            report = await self._looked(due)
                         if report is not None and report.tells_something:
                             yield report
             finally:
@@ -114,7 +124,7 @@ class Watcher:
 
     def note_foreign_change(self, what: str) -> None:
         """Pass over everything, since something was changed behind the watcher's back."""
-        self.is_certain = False
+        self._is_certain = False
         self.agenda.demand_pass(what, time.monotonic())
         self._woken.set()
 
@@ -148,6 +158,19 @@ class Watcher:
                     await self._woken.wait()
         return None
 
+    async def _looked(self, due: Due) -> WatchReport | None:
+        """Do what is due. Let go of it where the watcher is to end, and it takes long: what was committed is kept."""
+        look = asyncio.ensure_future(self._look(due))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({look, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({look}, timeout=_GRACE_S)
+        finally:
+            for task in (look, stopped):
+                task.cancel()
+                await ended(task)
+        return None if look.cancelled() else look.result()
+
     async def _look(self, due: Due) -> WatchReport | None:
         """Do what is due; an error is told, and what was due is due once more."""
         try:
@@ -157,16 +180,22 @@ class Watcher:
             report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
         except (BmGitIndexError, OSError) as error:
             return self._failed(due, error)
-        self._retry_s = 0.0
+        finally:
+            self.ears.turn()
+        self._retry_s, self._told_error = 0.0, ""
         return report
 
-    def _failed(self, due: Due, error: Exception) -> WatchReport:
-        self.is_certain = False
+    def _failed(self, due: Due, error: Exception) -> WatchReport | None:
+        """Plan to try again; return what is to be told, None where that was told before."""
+        self._is_certain = False
         self._retry_s = min(max(2 * self._retry_s, 1.0), _LONGEST_RETRY_S)
         reason = due.reason or "something could not be synced"
         self.agenda.demand_pass(reason, time.monotonic() + self._retry_s)
         self.state.failures += 1
         self.state.last_error = str(error)
+        if str(error) == self._told_error:
+            return None
+        self._told_error = str(error)
         return WatchReport(None, tuple(sorted(due.paths)), due.reason, error=str(error))
 
     def _configure(self) -> None:
@@ -181,10 +210,9 @@ class Watcher:
     async def _pass(self, reason: str) -> WatchReport:
         """Look at everything, with all folders watched before that."""
         began_s, cpu_s = time.monotonic(), time.process_time()
-        self.is_certain = False
+        self._is_certain = False
         if self.state.mode == "events" and not self.ears.are_open:
             await self._arm(await in_thread(self._folders_of_index))
-        self.ears.heard.clear()
         report = await self._sync(())
         await self._watch_new(report, self.ears.armed)
         missed = await self._missed(report) if reason != "start" else ()
@@ -194,7 +222,7 @@ class Watcher:
         self.skipped = {skipped.path: skipped for skipped in report.skipped}
         self.last_pass = report
         self.files_seen = report.counters.files_seen
-        self.is_certain = not report.failed
+        self._is_certain = True
         self.state.passes += 1
         self.state.missed += len(missed)
         self.state.last_pass_s = time.time()
@@ -216,21 +244,16 @@ class Watcher:
         if self.is_polling or not report.changed.paths:
             return ()
         await self.ears.caught_up(_CATCH_UP_S)
-        heard = self.ears.heard
-        return tuple(path for path in report.changed.paths if not any(map(heard.__contains__, _and_above(path))))
+        return tuple(path for path in report.changed.paths if not self.ears.was_told_of(path))
 
     async def _look_at(self, due: Due) -> WatchReport | None:
         """Look at some paths."""
         if self._hearsay.changes_rules(due.paths):
             return await self._pass("ignore rules were changed")
-        added, self.ears.added = self.ears.added, set()
-        paths = self._hearsay.worth_a_look(due.paths)
-        gone = await in_thread(lambda: frozenset(path for path in paths - due.overdue if not self._is_there(path)))
-        if gone and not added.intersection(paths):
-            self.agenda.hold(gone, time.monotonic())
-            paths -= gone
-        else:
-            paths |= self.agenda.release()
+        if b"" in due.paths:
+            await self.ears.close()
+            return await self._pass("the root was changed")
+        paths = await self._without_held(self._hearsay.worth_a_look(due.paths), due.overdue)
         if not paths:
             return None
         replaced = self.ears.armed.intersection(paths)
@@ -244,6 +267,16 @@ class Watcher:
         self.files_seen += report.added - report.deleted
         self._take_in_skipped(report, paths)
         return WatchReport(report, tuple(sorted(paths)))
+
+    async def _without_held(self, paths: frozenset[bytes], overdue: frozenset[bytes]) -> frozenset[bytes]:
+        """Return what is to be looked at now: what is gone waits for a while, unless something has come."""
+        added, self.ears.added = self.ears.added, set()
+        waiting = paths - overdue
+        gone = await in_thread(lambda: frozenset(path for path in waiting if not self._is_there(path)))
+        if not added.isdisjoint(paths - gone):
+            return paths | self.agenda.release()
+        self.agenda.hold(gone, time.monotonic())
+        return paths - gone
 
     async def _watch_new(self, report: SyncReport, watched: frozenset[bytes]) -> None:
         """Watch the folders that were found besides those watched, and look at them once more then: in this order."""
@@ -282,15 +315,15 @@ class Watcher:
         self.agenda.look_again((skipped.path for skipped in report.failed), now_s + _AGAIN_S)
         self.state.syncs += 1
         self.state.last_sync_s = time.time()
-        self.state.unreadable = [os.fsdecode(skipped.path) for skipped in report.failed[:20]]
+        kept = (path for path in self._unread if paths and not any(is_below(path, look) for look in paths))
+        self._unread = frozenset(kept).union(skipped.path for skipped in report.failed)
+        self.state.unreadable = [os.fsdecode(path) for path in sorted(self._unread)[:_NAMED]]
         return report
 
     def _take_in_skipped(self, report: SyncReport, paths: frozenset[bytes]) -> None:
         """Replace what is known to be passed over in the part that was looked at."""
         kept = {path: one for path, one in self.skipped.items() if not any(is_below(path, look) for look in paths)}
         self.skipped = kept | {skipped.path: skipped for skipped in report.skipped}
-        if report.failed:
-            self.is_certain = False
 
     def _folders_of_index(self) -> set[bytes]:
         with suppress(BmGitIndexError):
@@ -324,13 +357,6 @@ class Watcher:
                 self.note_foreign_change(f"nothing was heard for {late_s:.0f} s")
             elif abs(ahead_s - ahead_before_s) > CLOCK_SLACK_S:
                 self.note_foreign_change("the clock was set, or the machine slept")
-
-
-def _and_above(path: bytes) -> Iterable[bytes]:
-    yield path
-    while b"/" in path:
-        path = path.rpartition(b"/")[0]
-        yield path
 
 
 def _add(report: SyncReport, more: SyncReport) -> None:
