@@ -62,7 +62,13 @@ class Project:
         from bm_gitindex.memory import Memory
 
         self._memory = self._memory or Memory()
-        return status(self.root, self.state, self.options, self._known(paths), on_progress, self._memory)
+        found = status(self.root, self.state, self.options, self._known(paths), on_progress, self._memory)
+        if found.is_clean and not any(skipped.reason.is_failure for skipped in found.skipped):
+            return found
+        # Imported here, since a database is asked only where something differs.
+        from bm_gitindex.setaside import with_set_aside
+
+        return with_set_aside(found, self._location())
 
     async def sync(self, paths: Iterable[AnyPath] = (), request: SyncRequest | None = None) -> SyncReport:
         """Bring index and database up to date, for all of the project or for `paths`, and return what was done.

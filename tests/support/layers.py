@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("memory", "roots"),
         *("worktree", "worktree.*", "entities", "entities.*", "versioning", "versioning.*"),
     ),
-    3: ("survey", "renames", "changes"),
+    3: ("survey", "renames", "changes", "setaside"),
     4: ("syncing", "syncing.*", "verify", "oracle", "oracle.*"),
     5: ("watching", "watching.*", "backend", "project", ""),
     6: ("worker", "worker.*"),

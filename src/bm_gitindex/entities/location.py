@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bm_gitindex.entities.tie import nothing_stored, read_file_count, read_only_uri, read_project_state
+from bm_gitindex.entities.tie import nothing_stored, read_failures, read_file_count, read_only_uri, read_project_state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
     from bm_gitindex.entities.database import Database  # layers: types only
-    from bm_gitindex.entities.records import ProjectState
+    from bm_gitindex.entities.records import FileFailure, ProjectState
     from bm_gitindex.options import Options
     from bm_gitindex.statefolder import StateFolder
 
@@ -40,6 +40,12 @@ class Location(Protocol):
 
     def read_file_count(self) -> int:
         """Return how many files the database knows; 0 where there is nothing to go by. Raises as `read_state`."""
+
+    def read_failures(self) -> list[FileFailure]:
+        """Return the files that could not be read: the last 100 at most. Raises as `read_state`.
+
+        A server is not asked, which may be far away; what it holds of them, a sync says.
+        """
 
     def marks(self) -> tuple[object, ...]:
         """Return what is another whenever a sync has written. Raises as `read_state`."""
@@ -78,6 +84,10 @@ class LocalDatabase:
     def read_file_count(self) -> int:
         """Return how many files the database knows."""
         return read_file_count(self.path)
+
+    def read_failures(self) -> list[FileFailure]:
+        """Return the files that could not be read."""
+        return read_failures(self.path)
 
     def marks(self) -> tuple[object, ...]:
         """Return inode, size and time of the file, and of the log beside it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
     from bm_gitindex.entities.database import Database
+    from bm_gitindex.entities.records import FileFailure
     from bm_gitindex.entities.server import Server
     from bm_gitindex.statefolder import StateFolder
 
@@ -63,6 +64,10 @@ class ServerDatabase:
         """Return how many files of this project the database knows."""
         count: int | None = self._asked_of_project(_COUNT)
         return count or 0
+
+    def read_failures(self) -> list[FileFailure]:
+        """Return nothing: whoever asks is not to wait for a server."""
+        return []
 
     def marks(self) -> tuple[object, ...]:
         """Return the transaction that changed the project row last."""

@@ -10,10 +10,12 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from bm_gitindex.entities.records import ProjectState
+from bm_gitindex.entities.pathtext import text_to_path
+from bm_gitindex.entities.records import FileFailure, ProjectState
 from bm_gitindex.entities.sqliteerrors import damaged, translated
 from bm_gitindex.errors import LockHeldError, NotFoundError, SchemaUnsupportedError, StateFolderError, StateWriteError
 from bm_gitindex.statefolder import check_companions, open_state_file
@@ -44,6 +46,11 @@ _STATE = (
     " FROM project WHERE name = ?"
 )
 
+_FAILURES = (
+    "SELECT file_path, error, failures, window_started_at, last_failed_at, size_bytes, mtime_ns, ctime_ns"
+    " FROM file_failure JOIN project ON project.id = project_id WHERE project.name = ?"
+)
+
 
 def read_project_state(database: Path) -> ProjectState | None:
     """Return what the project row says, or None where there is nothing to go by.
@@ -60,6 +67,11 @@ def read_project_state(database: Path) -> ProjectState | None:
 def read_file_count(database: Path) -> int:
     """Return how many files the database knows; 0 where there is nothing to go by. Raises as `read_project_state`."""
     return _read(database, lambda connection: _file_count(connection, database)) or 0
+
+
+def read_failures(database: Path) -> list[FileFailure]:
+    """Return the files that could not be read: the last 100 at most. Raises as `read_project_state`."""
+    return _read(database, lambda connection: _failures(connection, database)) or []
 
 
 def _read(database: Path, query: Callable[[sqlite3.Connection], Answer | None]) -> Answer | None:
@@ -209,6 +221,29 @@ def _file_count(connection: sqlite3.Connection, database: Path) -> int | None:
         return None
     count: int = connection.execute("SELECT count(*) FROM entity").fetchone()[0]
     return count
+
+
+def _failures(connection: sqlite3.Connection, database: Path) -> list[FileFailure] | None:
+    if _project_state(connection, database) is None:
+        return None
+    rows = connection.execute(_FAILURES, (LOCAL_PROJECT,))
+    return [
+        FileFailure(
+            path=text_to_path(path),
+            error=error,
+            failures=failures,
+            window_started_at=_utc(started),
+            last_failed_at=_utc(failed),
+            size_bytes=size_bytes,
+            mtime_ns=mtime_ns,
+            ctime_ns=ctime_ns,
+        )
+        for path, error, failures, started, failed, size_bytes, mtime_ns, ctime_ns in rows
+    ]
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _unreadable(database: Path, detail: object) -> StateFolderError:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import FileFailure
-from bm_gitindex.rules import Skipped, SkipReason
+from bm_gitindex.setaside import WINDOW, why_set_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from bm_gitindex.rules import Skipped
     from bm_gitindex.syncing.intake import Failed
     from bm_gitindex.worktree.tree import Tree
-
-MOST_FAILURES = 3
-"""Within an hour; a file that fails once more is set aside."""
-WINDOW = timedelta(hours=1)
-"""In which failures are counted, and for which a file is then set aside, unless it changes."""
 
 
 class FailureLog:
@@ -40,15 +35,7 @@ class FailureLog:
     def set_aside(self, path: bytes) -> Skipped | None:
         """Return why a file is not even tried, or None where it is."""
         failure = self._known.get(path)
-        if failure is None or failure.failures <= MOST_FAILURES:
-            return None
-        if not timedelta(0) <= self._now - failure.last_failed_at < WINDOW:
-            return None
-        if self._version(path) != (failure.size_bytes, failure.mtime_ns, failure.ctime_ns):
-            return None
-        again_at = failure.last_failed_at + WINDOW
-        detail = f"{failure.error}; failed {failure.failures} times, tried again after {again_at:%H:%M} UTC"
-        return Skipped(path, SkipReason.UNREADABLE, detail)
+        return None if failure is None else why_set_aside(failure, self._tree, self._now)
 
     def failed(self, failed: Failed) -> None:
         """Count a failure of this run."""
@@ -77,10 +64,3 @@ class FailureLog:
     def forget_gone(self, is_there: Callable[[bytes], bool]) -> None:
         """Forget the failures of files that are not there any more."""
         self.cleared += [path for path in self._known if not is_there(path)]
-
-    def _version(self, path: bytes) -> tuple[int, int, int] | None:
-        try:
-            st = self._tree.lstat(path)
-        except OSError:
-            return None
-        return st.st_size, st.st_mtime_ns, st.st_ctime_ns
