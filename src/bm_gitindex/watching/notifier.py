@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 ALERT_S = 60.0
 """After a question the next one is expected soon, and events are looked for every 2 ms; else every 20."""
-_ALERT_STEP_MS = 2
-_CALM_STEP_MS = 20
-_GATHER_MS = 10
+_ALERT_STEP_MS, _ALERT_GATHER_MS = 2, 10
+_CALM_STEP_MS, _CALM_GATHER_MS = 20, 200
+"""Events are handed on when none has come for a step, and after the second time at the latest."""
 _ADDED = 1
 _NO_TIMEOUT = 0
 _WATCH_LIMIT = "watch limit"
@@ -39,6 +39,8 @@ class Events(NamedTuple):
     paths: frozenset[str]
     added: frozenset[str]
     """Those of them that are said to have come: a hint."""
+    quiet_s: float
+    """For how long nothing has happened since."""
 
 
 class WatchLimitError(BmGitIndexError):
@@ -106,9 +108,11 @@ class Notifier:
     def _listen(self) -> None:
         last = ""
         while not last:
-            step_ms = _ALERT_STEP_MS if time.monotonic() < self.alert_until_s else _CALM_STEP_MS
+            is_alert = time.monotonic() < self.alert_until_s
+            step_ms = _ALERT_STEP_MS if is_alert else _CALM_STEP_MS
+            gather_ms = _ALERT_GATHER_MS if is_alert else _CALM_GATHER_MS
             try:
-                found = self._system.watch(_GATHER_MS, step_ms, _NO_TIMEOUT, self._is_closed)
+                found = self._system.watch(gather_ms, step_ms, _NO_TIMEOUT, self._is_closed)
             except (WatchfilesRustInternalError, RuntimeError, OSError) as error:
                 self._on_failure(str(error))
                 return
@@ -116,7 +120,8 @@ class Notifier:
                 return
             paths = frozenset(path for _, path in found)
             last = self._last_cookie if self._last_cookie and self._cookies.path(self._last_cookie) in paths else ""
-            self._on_events(Events(paths, frozenset(path for kind, path in found if kind == _ADDED)))
+            added = frozenset(path for kind, path in found if kind == _ADDED)
+            self._on_events(Events(paths, added, step_ms / 1000))
 
 
 class Cookies:
