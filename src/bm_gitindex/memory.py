@@ -8,7 +8,9 @@ kernel's, which is the same). A clock that was set comes to the same time twice,
 no longer.
 """
 
+import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.filesystem import is_local
@@ -16,7 +18,6 @@ from bm_gitindex.index.compare import YOUNG_MARGIN_S
 from bm_gitindex.index.entry import Index
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable
     from pathlib import Path
 
@@ -36,10 +37,22 @@ class Moment(NamedTuple):
     """How far the clock is ahead of one that nobody sets."""
 
 
+class _Pin:
+    """A file held open: as long as it is, no other can have its inode number."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class _KeptIndex(NamedTuple):
     stamp: tuple[int, ...]
     read: Index
     moment: Moment
+    pin: _Pin | None
+    """Of a file that this process has written; None of one that it has read."""
 
 
 class _KeptListings(NamedTuple):
@@ -71,15 +84,27 @@ class Memory:
     def recall_index(self, st: "os.stat_result") -> Index | None:
         """Return the index that a file of this stat holds, if it is remembered."""
         kept = self._index
-        if kept is None or kept.stamp != _stamp(st) or self._was_set_since(kept.moment):
+        if kept is None or self._was_set_since(kept.moment):
             return None
-        return kept.read.anew()
+        is_same = kept.stamp == (_stamp(st) if kept.pin is None else _stamp_of_pinned(st))
+        return kept.read.anew() if is_same else None
 
     def keep_index(self, path: "Path", st: "os.stat_result", index: Index, moment: Moment) -> None:
         """Remember an index that was read from this file, given the stat that the file had before."""
         changed_s = max(st.st_mtime_ns, st.st_ctime_ns) // _NS_PER_S
         can_be_kept = changed_s < moment.settled_before_s and index.version != _COMPRESSED and is_local(path)
-        self._index = _KeptIndex(_stamp(st), index.anew(), moment) if can_be_kept else None
+        self._index = _KeptIndex(_stamp(st), index.anew(), moment, None) if can_be_kept else None
+
+    def keep_written(self, path: "Path", index: Index) -> None:
+        """Remember an index that this process has just put into place, holding the lock under which that is done.
+
+        No other file can be taken for it, whatever the clock says: its inode is held, so that an index which replaces
+        it has another one.
+        """
+        self._index = None
+        with suppress(OSError):
+            pin = _Pin(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            self._index = _KeptIndex(_stamp_of_pinned(os.fstat(pin.fd)), index.anew(), self.moment(), pin)
 
     def recall_listings(self, key: tuple[object, ...]) -> bytes:
         """Return what the compiled prover made of the folders of an index, or nothing; `key` says of which and how."""
@@ -94,6 +119,11 @@ class Memory:
 
     def _was_set_since(self, moment: Moment) -> bool:
         return abs(self.moment().ahead_ns - moment.ahead_ns) > _SET_NS
+
+
+def _stamp_of_pinned(st: "os.stat_result") -> tuple[int, ...]:
+    """Return what stays the same of a file of which another name is removed: its ctime does not."""
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns
 
 
 def _stamp(st: "os.stat_result") -> tuple[int, ...]:

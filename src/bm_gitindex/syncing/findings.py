@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bm_gitindex.entities.records import ProjectState
     from bm_gitindex.errors import BmGitIndexError
     from bm_gitindex.indexlock import IndexLock
+    from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
@@ -45,6 +46,8 @@ class Run:
     request: SyncRequest
     lock: IndexLock
     tree: Tree
+    memory: Memory | None = None
+    """What this process knows of the index that it has written."""
     notices: list[str] = field(default_factory=list)
     stop: Event = field(default_factory=Event)
     """Set by whoever wants the run to end at the next place where that is safe."""
@@ -138,7 +141,7 @@ def _reason(error: BmGitIndexError) -> object:
 
 def _read_index(run: Run) -> IndexSnapshot:
     try:
-        return read_index(run.state)
+        return read_index(run.state, run.memory)
     except IndexDamagedError as error:
         target = set_aside(run.state.index)
         run.notices.append(

@@ -42,14 +42,19 @@ if TYPE_CHECKING:
 
     from bm_gitindex.entities.location import Location
     from bm_gitindex.entities.records import ProjectState
+    from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.statefolder import StateFolder
 
 _MOST_ATTEMPTS = 3
 
 
-async def sync(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> SyncReport:
+async def sync(
+    root: Path, state: StateFolder, options: Options, request: SyncRequest, memory: Memory | None = None
+) -> SyncReport:
     """Bring index and database up to date and return what was done; blocking work runs in threads.
+
+    With the same `memory` each time, an index that this process wrote itself is not read again.
 
     Raises LockHeldError, SafetyStopError, StateWriteError, StateFolderError, IndexUnsupportedError and
     SchemaUnsupportedError. Cancelled, it keeps what was committed, and leaves no lock.
@@ -58,7 +63,7 @@ async def sync(root: Path, state: StateFolder, options: Options, request: SyncRe
     with ExitStack() as stack:
         try:
             run = await _start(
-                stack, lambda: _started(root, state, options, replace(request, wait_s=0)), request.wait_s
+                stack, lambda: _started(root, state, options, replace(request, wait_s=0), memory), request.wait_s
             )
             findings = await in_thread(lambda: look(run))
             report = SyncReport(root)
@@ -115,13 +120,15 @@ def rehearse(root: Path, state: StateFolder, options: Options, request: SyncRequ
 
 
 @contextmanager
-def _started(root: Path, state: StateFolder, options: Options, request: SyncRequest) -> Iterator[Run]:
+def _started(
+    root: Path, state: StateFolder, options: Options, request: SyncRequest, memory: Memory | None = None
+) -> Iterator[Run]:
     state.ensure()
     with lock_index(state, request.wait_s, request.command) as lock, Tree(root) as tree:
         # It does no harm where it is: no reason to fail.
         with suppress(OSError):
             remove_leftover(config_path(root))
-        yield Run(root, state, options, location_of(state, options), request, lock, tree)
+        yield Run(root, state, options, location_of(state, options), request, lock, tree, memory)
 
 
 async def _start(stack: ExitStack, started: Callable[[], AbstractContextManager[Run]], wait_s: float) -> Run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bm_gitindex.entities.records import Delete, Move, ProjectState, SyncRun, Upsert
 from bm_gitindex.entities.soundness import require_sound
+from bm_gitindex.index.codec import decode
 from bm_gitindex.index.draft import Draft
 from bm_gitindex.index.stat import stat_data, stored_size
 from bm_gitindex.notes.shape import parsed_by
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex.entities.records import KnownFile
     from bm_gitindex.entities.store import EntityStore
+    from bm_gitindex.index.encoding import Encoded
     from bm_gitindex.index.entry import Entry
     from bm_gitindex.renames import Rename
     from bm_gitindex.rules import Skipped
@@ -325,7 +327,12 @@ class Storing:
         run = SyncRun(self._started_at, datetime.now(UTC), is_full, self._report.counts)
         await self._store.close_tie(state, run)
         if encoded is not None:
-            await in_thread(lambda: self._run.lock.commit(encoded))
+            await in_thread(lambda: self._commit(encoded))
+
+    def _commit(self, encoded: Encoded) -> None:
+        self._run.lock.commit(encoded)
+        if self._run.memory is not None:
+            self._run.memory.keep_written(self._run.state.index, decode(bytes(encoded)))
 
     async def _shape(self) -> str:
         """Return by which parser all entities were made: not by this one while an older note could not be read."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.changes import Status, status
 from bm_gitindex.errors import BmGitIndexError
-from bm_gitindex.memory import Memory
 from bm_gitindex.statefolder import stamp
 from bm_gitindex.survey import Counters
 from bm_gitindex.syncing.cancellation import in_thread
@@ -48,7 +47,6 @@ class Answers:
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
-        self._memory = Memory()
 
     async def status(self) -> Answer | Doubt:
         """Return how the project differs from its index, as it was at some time after this was called."""
@@ -107,4 +105,4 @@ class Answers:
 
     def _part(self, pending: frozenset[bytes]) -> Status:
         watcher = self._watcher
-        return status(watcher.root, watcher.folder, watcher.options, sorted(pending), memory=self._memory)
+        return status(watcher.root, watcher.folder, watcher.options, sorted(pending), memory=watcher.memory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import time
@@ -13,6 +14,7 @@ from bm_gitindex.config import config_path, load_options
 from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.filesystem import is_local
 from bm_gitindex.indexfile import read_index
+from bm_gitindex.memory import Memory
 from bm_gitindex.statefolder import StateFolder, stamp
 from bm_gitindex.syncing.cancellation import ended, in_thread
 from bm_gitindex.syncing.report import SyncRequest
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 COMMAND = "bm-gitindex watch"
 MARGIN_S = 2.2
 """After it a file that was young when it was stored can be settled."""
+SETTLE_EVERY_S = 2.0
+"""Files are settled together, so that those who edit all the time do not wait for it each time."""
 BEAT_S = 1.0
 MOST_LATE_S = 3.0
 """Who was not run for so long may have been told less than what happened."""
@@ -66,6 +70,7 @@ class Watcher:
         self.state = WatchState(started_s=time.time())
         self.agenda = Agenda()
         self.ears = Ears(root, Cookies(self.folder.cookies), self.agenda, self.state)
+        self.memory = Memory()
         self.work = asyncio.Lock()
         """Held while something is looked at, and while a question is answered."""
         self.last_pass: SyncReport | None = None
@@ -305,13 +310,14 @@ class Watcher:
 
     async def _sync(self, paths: frozenset[bytes] | tuple[()]) -> SyncReport:
         request = SyncRequest(paths=tuple(sorted(paths)), command=COMMAND)
-        report = await sync(self.root, self.folder, self.options, request)
+        report = await sync(self.root, self.folder, self.options, request, self.memory)
         now_s = time.monotonic()
         self.index_stamp = report.index_stamp
+        settled_s = _next_turn(now_s + MARGIN_S)
         if report.young.is_complete:
-            self.agenda.look_again(report.young.paths, now_s + MARGIN_S)
+            self.agenda.look_again(report.young.paths, settled_s)
         else:
-            self.agenda.demand_pass("many young files", now_s + MARGIN_S)
+            self.agenda.demand_pass("many young files", settled_s)
         self.agenda.look_again((skipped.path for skipped in report.failed), now_s + _AGAIN_S)
         self.state.syncs += 1
         self.state.last_sync_s = time.time()
@@ -357,6 +363,11 @@ class Watcher:
                 self.note_foreign_change(f"nothing was heard for {late_s:.0f} s")
             elif abs(ahead_s - ahead_before_s) > CLOCK_SLACK_S:
                 self.note_foreign_change("the clock was set, or the machine slept")
+
+
+def _next_turn(at_s: float) -> float:
+    """Return a time not before this one, which is the same for all that is young at nearly the same time."""
+    return math.ceil(at_s / SETTLE_EVERY_S) * SETTLE_EVERY_S
 
 
 def _add(report: SyncReport, more: SyncReport) -> None:
