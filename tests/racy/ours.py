@@ -25,7 +25,7 @@ from bm_gitindex.syncing.findings import Findings
 from bm_gitindex.syncing.intake import Intake
 from bm_gitindex.syncing.parsing import Parser
 from bm_gitindex.syncing.plan import MatchPlanner, ReconcilePlanner
-from bm_gitindex.worktree.proof import PythonProver
+from bm_gitindex.worktree.pythonprover import PythonProver
 from bm_gitindex.worktree.reading import ReadError, Reading, is_same_version
 from bm_gitindex.worktree.walk import Listing, Scope
 from racy.world import (
@@ -107,7 +107,7 @@ class Rules:
             prover = PythonProver(tree, evidence, surveyor.classifier)
             for place, path in enumerate(evidence.index):
                 entry: Any = SimpleNamespace(stat=lambda *, follow_symlinks, path=path: listed[path])
-                if path in listed and prover.is_unchanged(place, entry):
+                if path in listed and prover.are_unchanged([place], [entry]) == [True]:
                     assert path not in survey.modified
                     assert path not in survey.unsure
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex.index.entry import Index
     from bm_gitindex.rules import Classifier
-    from bm_gitindex.worktree.proof import FolderProof, Unproven
+    from bm_gitindex.worktree.unproven import FolderProof, Unproven
 
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _NAME = attrgetter("name")
