@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,6 +205,86 @@ def test_all_provers_lead_to_the_same_survey(tmp_path_factory: pytest.TempPathFa
     if native is not None:
         assert found_by("compiled", project, evidence, options) == plain
         assert proven_by("compiled", project, evidence) == proven_by("python", project, evidence)
+
+
+NEIGHBOURS = [
+    *(b"a", b"a.md", b"a-b/c.md", b"a-b.md", b"a/b.md", b"a/b/c.md", b"a/b-c.md", b"a/b0.md", b"a0.md", b"a0/b.md"),
+    *(
+        b"ab.md",
+        b"abc.md",
+        b"a/.md",
+        b"a/x.md.md",
+        b"a/\xff.md",
+        b"a/\xff/\xfe.md",
+        b"a/\xc3\xa9.md",
+        b"a/e\xcc\x81.md",
+    ),
+    *(b"a/\xf0\x9f\x98\x80.md", b"a/\xef\xbf\xbd.md", b"a/md", b"a/x.mdx", b"a/new\nline.md", b"a/ .md", b"a/~b.md"),
+    *(b"a/#c.md", b"a/b/c/d/e.md", b"b/only.md", b"b.pdf", b"a/b.zip"),
+]
+
+
+@settings(max_examples=500 if NIGHTLY else 150)
+@given(data=st.data())
+def test_whatever_its_neighbours_are_a_name_is_proven_where_it_is(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """What is indexed, what is there, and what changed are drawn by themselves."""
+    project = Project(tmp_path_factory.mktemp("tree"), OPTIONS)
+    named = data.draw(st.lists(st.sampled_from(NEIGHBOURS), min_size=1, unique=True))
+    is_folder = {folder for name in named for folder in _above(name)}
+    indexed = [name for name in named if name not in is_folder]
+    for name in indexed:
+        project.write(name)
+    project.commit([project.entry(name) for name in indexed])
+    gone = data.draw(st.sets(st.sampled_from(indexed)))
+    edited = data.draw(st.sets(st.sampled_from(indexed))) - gone
+    for name in gone:
+        os.unlink(project.path(name))
+    for name in edited:
+        _edit(project.path(name))
+    os.makedirs(project.path("empty/below"))
+    for name in data.draw(st.lists(st.sampled_from(NEIGHBOURS), max_size=3)):
+        with suppress(OSError):
+            project.write(name) if name not in indexed else None
+    snapshot = project.read()
+    evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+    folders, missing = proven_by("python", project, evidence)
+    assert missing >= gone | edited
+    strange = {name for name in indexed if not _is_ordinary(name.rpartition(b"/")[2])}
+    assert missing == gone | edited | strange
+    assert sum(proven for _, proven, _ in folders.values()) == len(indexed) - len(missing)
+    if native is not None:
+        assert proven_by("compiled", project, evidence) == (folders, missing)
+    assert found_by("python", project, evidence, OPTIONS) == found_by("nothing", project, evidence, OPTIONS)
+
+
+def _above(name: bytes) -> set[bytes]:
+    parts = name.split(b"/")[:-1]
+    return {b"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
+
+
+def _is_ordinary(name: bytes) -> bool:
+    text = os.fsdecode(name)
+    return text[0] not in STRANGE_BEGINNINGS and text.endswith(ORDINARY_ENDINGS)
+
+
+def test_no_ending_is_the_end_of_another() -> None:
+    endings = [*ORDINARY_ENDINGS]
+    assert not [(one, other) for one in endings for other in endings if one != other and one.endswith(other)]
+
+
+def test_what_is_handed_back_is_asked_for_in_its_own_folder(project: Project) -> None:
+    """However many folders were opened since."""
+    sizes = {b"f%02d/odd" % number: number + 1 for number in range(80)}
+    for path, size in sizes.items():
+        project.write(path.replace(b"odd", b"a.md"))
+        project.write(path, bytes(size))
+    project.commit([project.entry(path) for path in project.files() if path.endswith(b".md")])
+    snapshot = project.read()
+    evidence = Evidence(snapshot.index, snapshot.baseline, Trust())
+    for prover in ("python", "compiled"):
+        assert found_by(prover, project, evidence, OPTIONS)["new"] == sizes
 
 
 @pytest.mark.parametrize("prover", ["python", pytest.param("compiled", marks=needs_native)])

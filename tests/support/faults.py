@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.worktree import placeholders, proof
 from bm_gitindex.worktree.tree import Tree
+from bm_gitindex.worktree.unproven import Unproven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,6 +94,15 @@ def override_entry(monkeypatch: pytest.MonkeyPatch, name: str, **overrides: Call
             yield [Entry(entry, **overrides) if entry.name == name else entry for entry in entries]
 
     monkeypatch.setattr(os, "scandir", scandir)
+    for method, override in overrides.items():
+        monkeypatch.setattr(Unproven, method, _overridden(getattr(Unproven, method), name, override))
+
+
+def _overridden(real: Callable[..., Any], name: str, override: Callable[..., Any]) -> Callable[..., Any]:
+    def call(entry: Unproven, **arguments: Any) -> Any:
+        return override() if entry.name == name else real(entry, **arguments)
+
+    return call
 
 
 def fail_entry_stat(monkeypatch: pytest.MonkeyPatch, name: str, error: OSError) -> None:
