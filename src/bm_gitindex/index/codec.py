@@ -6,8 +6,9 @@ Nothing in an index is believed before it is checked, its checksum first.
 import struct
 import sys
 from array import array
+from bisect import bisect_left
 from hashlib import sha1
-from itertools import pairwise, starmap
+from itertools import pairwise, repeat, starmap
 from operator import lt, sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"DIRC"
 _VERSIONS = (2, 3, 4)
+_UNCOMPRESSED = (2, 3)
 HEADER = struct.Struct(">4sII")
 EXTENSION_HEADER = struct.Struct(">4sI")
 EOIE_LENGTH = 4 + ID_LENGTH
 FLAGS_OFFSET = 60
+_LEAST_STAGE = FLAG_STAGE & -FLAG_STAGE
 _REMEMBERED_BYTES = 4096
+_SEARCHED_SHIFT = 4
 MOST_BYTES = 0xFFFF_FFFF
 """An offset has 32 bits, in IEOT as well."""
 _UNCHECKED_TRAILER = bytes(ID_LENGTH)
@@ -55,6 +59,8 @@ def is_valid_path(path: bytes) -> bool:
 def _have_valid_components(paths: bytes) -> bool:
     """Return whether paths, joined by NUL, have no forbidden component: one pass for a whole index."""
     components = b"\0%b\0" % paths.translate(_SEPARATOR_TO_NUL)
+    if b"\0." not in components:
+        return b"\0\0" not in components
     return not any(bad in components for bad in _BAD_COMPONENTS)
 
 
@@ -75,24 +81,23 @@ def decode(data: bytes) -> Index:
     """
     version, count = _decode_header(data)
     checksum = Checksum(data)
-    found = native.read_table(data) if native else None  # worth something once the checksum is known to be right
+    # Either is worth something once the checksum is known to be right.
+    found = native.read_table(data) if native else None
+    table = _read_offset_table(data) if found is None and version in _UNCOMPRESSED else None
     is_checked = _verify_trailer(data, checksum)
     if version not in _VERSIONS:
         raise IndexUnsupportedError(f"index version {version} is not supported (2, 3 and 4 are)")
     if found is None:
-        return _decoded_in_python(data, version, count, is_checked=is_checked)
-    table, end = found
+        table = table or (_walk_compressed(data, count) if version == 4 else _walk(data, count))
+        return _verified_in_python(data, table, version, is_checked=is_checked)
+    packed_offsets, end = found
     _verify_extensions(data, end)
     offsets = array("I")
-    offsets.frombytes(table)
+    offsets.frombytes(packed_offsets)
     return Index(data, offsets, None, end, is_checked=is_checked)
 
 
-def _decoded_in_python(data: bytes, version: int, count: int, *, is_checked: bool) -> Index:
-    if version == 4:
-        table = _walk_compressed(data, count)
-    else:
-        table = _read_offset_table(data, count) or _walk(data, count)
+def _verified_in_python(data: bytes, table: _Table, version: int, *, is_checked: bool) -> Index:
     _verify_extensions(data, table.end)
     _verify_names(table)
     _verify_flags(data, table, version)
@@ -121,8 +126,12 @@ def _verify_trailer(data: bytes, checksum: Checksum) -> bool:
     return True
 
 
-def _read_offset_table(data: bytes, count: int) -> _Table | None:
-    """Return the entries by the offsets that IEOT gives, or None where there is no such table for every entry."""
+def offset_table(data: bytes) -> "tuple[array[int], int] | None":
+    """Return the offsets that IEOT gives and where the entries end, or None where there is no such table for each.
+
+    Of the entries nothing is checked.
+    """
+    count = int.from_bytes(data[8:12], "big")
     end = _end_of_entries(data)
     block_table = end and _find_extension(data, end, b"IEOT")
     if not count or not end or not block_table or len(block_table) != 4 + 8 * count:
@@ -130,11 +139,19 @@ def _read_offset_table(data: bytes, count: int) -> _Table | None:
     blocks = array("I", block_table[4:])
     if sys.byteorder == "little":
         blocks.byteswap()
-    offsets = blocks[0::2].tolist()
+    offsets = blocks[0::2]
     if block_table[:4] != IEOT_VERSION or offsets[0] != HEADER.size or offsets[-1] >= end:
         return None
-    is_in_order = all(map(lt, offsets, offsets[1:]))
-    return _entries_at(offsets, data, end) if is_in_order and blocks[1::2] == array("I", [1]) * count else None
+    return (offsets, end) if blocks[1::2] == array("I", [1]) * count else None
+
+
+def _read_offset_table(data: bytes) -> _Table | None:
+    """Return the entries by the offsets that IEOT gives, or None where there is no such table for every entry."""
+    found = offset_table(data)
+    if found is None:
+        return None
+    offsets, end = found[0].tolist(), found[1]
+    return _entries_at(offsets, data, end) if all(map(lt, offsets, offsets[1:])) else None
 
 
 def _entries_at(offsets: list[int], data: bytes, end: int) -> _Table | None:
@@ -142,10 +159,10 @@ def _entries_at(offsets: list[int], data: bytes, end: int) -> _Table | None:
     flags = list(struct.unpack(f">{len(offsets)}H", b"".join([data[o + 60 : o + 62] for o in offsets])))
     if max(flags) >= FLAG_NAME_LENGTH:
         return None
-    ended = b"".join([data[o + 62 : o + 63 + length] for o, length in zip(offsets, flags, strict=True)])
-    names = ended.removesuffix(b"\0").split(b"\0")
-    steps = map(sub, [*offsets[1:], end], offsets)
-    if list(map(len, names)) != flags or [(length + 70) & ~7 for length in flags] != list(steps):
+    ends = [*offsets[1:], end]
+    padded = [data[o + 62 : o_end] for o, o_end in zip(offsets, ends, strict=True)]
+    names = list(map(bytes.rstrip, padded, repeat(b"\0")))
+    if list(map(len, names)) != flags or [(length + 70) & ~7 for length in flags] != list(map(sub, ends, offsets)):
         return None
     return _Table(offsets, names, flags, end)
 
@@ -283,9 +300,16 @@ def _verify_names(table: _Table) -> None:
         stages = [(name, flags & FLAG_STAGE) for name, flags in zip(names, table.flags, strict=True)]
         if not all(starmap(lt, pairwise(stages))):
             raise IndexDamagedError("the entries are not in order")
-    merged = [name for name, flags in zip(names, table.flags, strict=True) if not flags & FLAG_STAGE]
-    known = set(merged)
-    if any(folder in known for folder in folders_above(merged)):
+    merged = names
+    if max(table.flags) >= _LEAST_STAGE:
+        merged = [name for name, flags in zip(names, table.flags, strict=True) if not flags & FLAG_STAGE]
+    folders = list(folders_above(merged))
+    # A few are searched for; for many, a set is quicker.
+    if len(folders) <= len(merged) >> _SEARCHED_SHIFT:
+        is_both = any(merged[bisect_left(merged, folder)] == folder for folder in folders)
+    else:
+        is_both = not set(merged).isdisjoint(folders)
+    if is_both:
         raise IndexDamagedError("a path in the index is both a file and a folder")
 
 
@@ -314,13 +338,13 @@ def _verify_flags(data: bytes, table: _Table, version: int) -> None:
 
 def _verify_ids(data: bytes, table: _Table) -> None:
     """Check that no id is null, which stands for no content; git would not write such an entry anew either."""
-    if NULL_ID in data and any(data[offset + 40 : offset + 60] == NULL_ID for offset in table.offsets):
+    if NULL_ID in data and NULL_ID in [data[offset + 40 : offset + 60] for offset in table.offsets]:
         raise IndexDamagedError("an entry has no blob id")
 
 
 def _index_of(data: bytes, table: _Table, *, is_checked: bool) -> Index:
     """Return the index; an entry of stage 1 to 3 is one side of a merge, says nothing of the file, and is left out."""
-    if max(table.flags, default=0) < FLAG_STAGE & -FLAG_STAGE:
+    if max(table.flags, default=0) < _LEAST_STAGE:
         end = None if data[7] == 4 else table.end
         return Index(data, array("I", table.offsets), table.names, end, is_checked=is_checked)
     merged = [place for place, flags in enumerate(table.flags) if not flags & FLAG_STAGE]

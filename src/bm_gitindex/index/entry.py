@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from enum import Enum
 from hashlib import sha1
-from itertools import count
+from itertools import count, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from bm_gitindex.index.stat import StatData
@@ -129,7 +129,7 @@ class Index(Mapping[bytes, Entry]):
     def names(self) -> list[bytes]:
         """Every path, in git's order."""
         if self._names is None:
-            self._names = list(map(self._name_at, self.offsets))
+            self._names = self._plain_names() or list(map(self._name_at, self.offsets))
         return self._names
 
     @property
@@ -205,6 +205,16 @@ class Index(Mapping[bytes, Entry]):
             return False
         place = self.find(path)
         return place is not None and bool(self.data[self.offsets[place] + 60] & (FLAG_EXTENDED >> 8))
+
+    def _plain_names(self) -> list[bytes]:
+        """Return every path where entries of version 2 stand one after the other, padded by NUL; else nothing."""
+        if self.version != 2 or self.entries_end is None or not self.offsets:
+            return []
+        ends = [*self.offsets[1:], self.entries_end]
+        data = self.data
+        padded = [data[offset + 62 : end] for offset, end in zip(self.offsets, ends, strict=True)]
+        names = list(map(bytes.rstrip, padded, repeat(b"\0")))
+        return [] if b"\0" in b"".join(names) else names
 
     def _name_at(self, offset: int) -> bytes:
         data = self.data
