@@ -1,6 +1,7 @@
 """What differs from the index. Nothing is written, ever."""
 
 import time
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.filesystem import is_local, trust_for
 from bm_gitindex.index.compare import Evidence
 from bm_gitindex.indexfile import IndexSnapshot, read_index
+from bm_gitindex.native import native
 from bm_gitindex.progress import Progress, no_progress
-from bm_gitindex.rules import Kind, Skipped
+from bm_gitindex.rules import Classifier, Kind, Skipped
 from bm_gitindex.survey import Counters, Survey, Surveyor
 from bm_gitindex.worktree.reading import ReadError, Reading, hash_file
 from bm_gitindex.worktree.tree import Tree
@@ -17,12 +19,14 @@ from bm_gitindex.worktree.walk import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
+    from bm_gitindex.index.stat import Trust
     from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
     from bm_gitindex.renames import Rename
-    from bm_gitindex.rules import Classifier
     from bm_gitindex.statefolder import StateFolder
+    from bm_gitindex.worktree.helping import Helping
 
 
 class ChangeStatus(Enum):
@@ -100,17 +104,30 @@ def examine(
     trust = trust_for(root, options)
     if not (trust.compares_ctime and is_local(root)):
         memory = None
-    snapshot = read_index(state, memory)
-    evidence = Evidence(snapshot.index, snapshot.baseline, trust)
-    with Tree(root) as tree:
-        surveyor = Surveyor(tree, options, evidence, memory)
-        survey = surveyor.survey(Scope(tuple(paths)), lambda files: on_progress(Progress("looking", files, 0)))
+    scope = Scope(tuple(paths))
+    with Tree(root) as tree, _help(tree, trust, options, scope) as helping:
+        snapshot = read_index(state, memory, helping)
+        evidence = Evidence(snapshot.index, snapshot.baseline, trust)
+        surveyor = Surveyor(tree, options, evidence, memory, helping)
+        survey = surveyor.survey(scope, lambda files: on_progress(Progress("looking", files, 0)))
         reader = _Reader(tree, surveyor.classifier, evidence, survey, on_progress)
         changes = reader.changes() if not survey.is_clean else []
     changes.sort(key=lambda change: change.path)
     skipped = sorted(survey.skipped, key=lambda skipped: skipped.path)
     found = Status(root, tuple(changes), tuple(skipped), survey.counters, time.perf_counter() - started_s)
     return Examination(found, snapshot, survey)
+
+
+def _help(
+    tree: Tree, trust: "Trust", options: "Options", scope: Scope
+) -> "AbstractContextManager[Helping] | AbstractContextManager[None]":
+    """Return the help that a survey may have."""
+    if native is not None or not scope.is_whole:
+        return nullcontext()
+    # Imported here, since the compiled prover does without.
+    from bm_gitindex.worktree.helping import Helping
+
+    return Helping(tree, trust, Classifier(options))
 
 
 class _Reader:

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 from bm_gitindex.errors import IndexDamagedError, IndexUnsupportedError, StateFolderError
 from bm_gitindex.index.codec import decode
 from bm_gitindex.index.compare import Baseline
-from bm_gitindex.index.entry import Index
+from bm_gitindex.index.entry import ID_LENGTH, Index
 from bm_gitindex.index.stat import stored_time
 from bm_gitindex.machine import machine_id
 from bm_gitindex.statefolder import open_state_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bm_gitindex.memory import Memory
     from bm_gitindex.statefolder import StateFolder
+    from bm_gitindex.worktree.helping import Helping
 
 _MTIME_DIGITS = 10  # of 32 bits
 
@@ -33,15 +32,16 @@ class IndexSnapshot:
         self.exists = exists
 
 
-def read_index(state: StateFolder, memory: Memory | None = None) -> IndexSnapshot:
+def read_index(state: StateFolder, memory: Memory | None = None, helping: Helping | None = None) -> IndexSnapshot:
     """Return the index of a project; one that does not exist is empty. It is not read again where `memory` has it.
 
-    It is trusted only if it is intact, and was written by us on this machine: `index.own` says so, and when.
+    It is trusted only if it is intact, and was written by us on this machine: `index.own` says so, and when. `helping`
+    begins with one that says so before it is certain.
 
     Raises IndexDamagedError or IndexUnsupportedError, naming the file, and StateFolderError where it cannot be read.
     """
     try:
-        index, timestamp_s = _read_index(state.index, memory)
+        index, timestamp_s = _read_index(state, memory, helping)
     except (FileNotFoundError, NotADirectoryError):
         return IndexSnapshot(Index.empty(), Baseline(0, is_trusted=False), exists=False)
     except OSError as error:
@@ -55,18 +55,23 @@ def read_index(state: StateFolder, memory: Memory | None = None) -> IndexSnapsho
     return _snapshot(index, timestamp_s, _read_owner(state))
 
 
-def _read_index(path: Path, memory: Memory | None) -> tuple[Index, int]:
+def _read_index(state: StateFolder, memory: Memory | None, helping: Helping | None) -> tuple[Index, int]:
     """Return the index that a file holds, and the second of its mtime. Raises OSError and what `decode` raises."""
     moment = memory.moment() if memory else None
-    with open_state_file(path) as file:
+    with open_state_file(state.index) as file:
         before = os.fstat(file.fileno())
         index = memory.recall_index(before) if memory else None
         if index is not None:
             return index, stored_time(before.st_mtime_ns)[0]
         data, after = file.read(), os.fstat(file.fileno())
+    if helping:
+        timestamp_s = stored_time(after.st_mtime_ns)[0]
+        written_s = _written_s(_read_owner(state), data[-ID_LENGTH:])
+        if written_s is not None:
+            helping.begin(data, min(timestamp_s, written_s))
     index = decode(data)
     if memory and moment:
-        memory.keep_index(path, before, index, moment)
+        memory.keep_index(state.index, before, index, moment)
     return index, stored_time(after.st_mtime_ns)[0]
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bm_gitindex.memory import Memory
     from bm_gitindex.options import Options
+    from bm_gitindex.worktree.helping import Helping
     from bm_gitindex.worktree.tree import Tree
 
 
@@ -78,8 +79,16 @@ class Survey:
 class Surveyor:
     """Compares a tree with an index, folder by folder."""
 
-    def __init__(self, tree: Tree, options: Options, evidence: Evidence, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        options: Options,
+        evidence: Evidence,
+        memory: Memory | None = None,
+        helping: Helping | None = None,
+    ) -> None:
         self.classifier = Classifier(options)
+        self._helping = helping
         self._memory = memory
         self._tree = tree
         self._rules = IgnoreRules(options.ignore, options.ignore_max_bytes)
@@ -101,7 +110,9 @@ class Surveyor:
         survey.is_whole = scope.is_whole
         proof = None
         if scope.is_whole:
-            proof = prove(self._tree, self._evidence, self.classifier, on_progress, self._memory)
+            # A helper saw what there was, and not what there may be when all is looked at once more.
+            helping, self._helping = self._helping, None
+            proof = prove(self._tree, self._evidence, self.classifier, on_progress, self._memory, helping)
         missing = proof.missing() if proof else scope.known(self._evidence.index)
         ruled: dict[bytes, IgnoreRules] = {}
         root_dev = None

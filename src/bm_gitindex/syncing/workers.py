@@ -14,11 +14,11 @@ import fcntl
 import os
 import select
 import subprocess
-import sys
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bm_gitindex.processors import this_python
 from bm_gitindex.syncing.frames import frame, identity, notes_frame, read_frame, read_parsed
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ def _started(command: list[str]) -> subprocess.Popen[bytes]:
 
 
 def _command() -> list[str] | None:
-    """Return how this Python is run: None for one that is part of another program, which is its own executable."""
-    if getattr(sys, "frozen", False) or not os.path.basename(sys.executable or "").startswith("python"):
-        return None
-    # Like this process, it must not import what happens to lie in the present folder.
-    return [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", MODULE]
+    """Return how a worker is run: None where there can be none."""
+    python = this_python()
+    return None if python is None else [*python, "-m", MODULE]
 
 
 class Worker:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bm_gitindex.index.stat import Trust
     from bm_gitindex.memory import Memory
     from bm_gitindex.rules import Classifier
+    from bm_gitindex.worktree.helping import Helping
     from bm_gitindex.worktree.tree import Tree
     from bm_gitindex.worktree.unproven import FolderProof
 
@@ -85,16 +86,17 @@ def prove(
     classifier: "Classifier",
     on_progress: "Callable[[int], object]",
     memory: "Memory | None" = None,
+    helping: "Helping | None" = None,
 ) -> Proof:
     """Return what is proven of a whole tree; `on_progress` is told how many files were seen so far.
 
-    A folder that `memory` has is not listed again. Only the compiled prover remembers any.
+    A folder that `memory` has is not listed again: only the compiled prover remembers any. `helping` is for the other.
     """
     index = evidence.index
     if not evidence.is_worth_something:
         return Proof(index, {}, bytearray(len(index)))
     if native is None or index.version == 4 or placeholders.HAS_PLACEHOLDERS:
-        return _proven_in_python(tree, evidence, classifier, on_progress)
+        return _proven_in_python(tree, evidence, classifier, on_progress, helping)
     try:
         root_fd = tree.folder(b"")
     except OSError:
@@ -127,13 +129,18 @@ def prove(
 
 
 def _proven_in_python(
-    tree: "Tree", evidence: "Evidence", classifier: "Classifier", on_progress: "Callable[[int], object]"
+    tree: "Tree",
+    evidence: "Evidence",
+    classifier: "Classifier",
+    on_progress: "Callable[[int], object]",
+    helping: "Helping | None",
 ) -> Proof:
     # Imported here, since the compiled one does without.
     from bm_gitindex.worktree.pythonprover import PythonProver
 
     prover = PythonProver(tree, evidence, classifier)
-    folders = prover.prove(on_progress)
+    is_helped = helping is not None and helping.is_for(evidence, classifier)
+    folders = prover.prove(on_progress, helping if is_helped else None)
     return Proof(evidence.index, folders, prover.proven)
 
 

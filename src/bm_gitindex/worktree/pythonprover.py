@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import suppress
 from itertools import compress, groupby, repeat
-from operator import attrgetter, itemgetter, methodcaller
+from operator import attrgetter, itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from bm_gitindex.index.entry import FLAG_EXTENDED, STAT_FIELDS
 from bm_gitindex.index.stat import StatData, Trust, is_regular, stat_changes, stat_data
 from bm_gitindex.rules import ORDINARY_ENDINGS, STRANGE_BEGINNINGS
 from bm_gitindex.worktree import placeholders
+from bm_gitindex.worktree.answers import read_answer
 from bm_gitindex.worktree.unproven import Unproven
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 
     from bm_gitindex.index.compare import Evidence
     from bm_gitindex.rules import Classifier
+    from bm_gitindex.worktree.answers import Answer
+    from bm_gitindex.worktree.helping import Helping
     from bm_gitindex.worktree.tree import Tree
     from bm_gitindex.worktree.unproven import FolderProof
 
 _MOST_DEPTH = 64
+_GROUP, _FOLDER_COST = 1_000, 5
+"""Files in a group, and how many of them a folder takes as long as."""
 _LOW_32 = 0xFFFF_FFFF
 _NS_PER_S = 1_000_000_000
 _MODE_BITS = 0o170100
@@ -36,7 +41,6 @@ _ENTRY_MODES = {0o100000: 0o100644, 0o100100: 0o100755}
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 _NAME = attrgetter("name")
-_STAT = methodcaller("stat", follow_symlinks=False)
 _OBSERVED = attrgetter("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino", "st_mode")
 _RECORDED = Struct(">4I4x2I8xI").unpack_from
 """The fields that are compared, without device, owner and group."""
@@ -85,20 +89,68 @@ class PythonProver:
         """Return where the files of a folder stand in the index."""
         return self._files.get(folder, ())
 
-    def prove(self, on_progress: Callable[[int], object]) -> dict[bytes, FolderProof]:
+    def groups(self) -> list[list[bytes]]:
+        """Return the folders in groups of not too many files."""
+        groups: list[list[bytes]] = []
+        room = 0
+        for folder in self.folders():
+            if room <= 0:
+                groups.append([])
+                room = _GROUP
+            groups[-1].append(folder)
+            room -= _FOLDER_COST + len(self.places(folder))
+        return groups
+
+    def prove(self, on_progress: Callable[[int], object], helping: Helping | None = None) -> dict[bytes, FolderProof]:
         """Return what is found in all folders; `on_progress` is told how many files were seen so far."""
         found: dict[bytes, FolderProof] = {}
         seen = 0
-        for folder in self.folders():
-            if folder and folder.rpartition(b"/")[0] not in found:
-                continue
-            with suppress(OSError):  # whoever lists it in the plain way will say what is wrong with it
-                found[folder] = self.prove_folder(folder)
-                seen += found[folder][1]
-                on_progress(seen)
+        groups = self.groups()
+        answers: dict[int, dict[bytes, Answer]] = {}
+        for number, folders in enumerate(groups):
+            if helping is not None:
+                helping = self._listen(helping, groups, answers)
+            answer = answers.get(number)
+            seen += self._prove_group(folders, found) if answer is None else self._take(answer, found)
+            on_progress(seen)
+            if number + 1 in answers and helping is not None:
+                helping.end()
+                helping = None
         return found
 
-    def prove_folder(self, folder: bytes) -> FolderProof:
+    def _listen(
+        self, helping: Helping, groups: list[list[bytes]], answers: dict[int, dict[bytes, Answer]]
+    ) -> Helping | None:
+        """Note what a helper has answered; return None for one that is not to be listened to any more."""
+        try:
+            for number, body in helping.answered():
+                answers[number] = read_answer(self._tree, self.places, groups[number], body)
+        except (ValueError, LookupError):
+            return None
+        return helping
+
+    def _prove_group(self, folders: Sequence[bytes], found: dict[bytes, FolderProof]) -> int:
+        """Add what is found in a group of folders; return how many files are unchanged."""
+        seen = 0
+        for folder in folders:
+            if not folder or folder.rpartition(b"/")[0] in found:
+                with suppress(OSError):  # whoever lists it in the plain way will say what is wrong with it
+                    found[folder] = self.prove_folder(folder)
+                    seen += found[folder][1]
+        return seen
+
+    def _take(self, answer: dict[bytes, Answer], found: dict[bytes, FolderProof]) -> int:
+        """Add what was answered for a group of folders; return how many files are unchanged."""
+        seen = 0
+        for folder, (proof, proven) in answer.items():
+            if not folder or folder.rpartition(b"/")[0] in found:
+                found[folder] = proof
+                seen += proof[1]
+                for place in proven:
+                    self.proven[place] = 1
+        return seen
+
+    def prove_folder(self, folder: bytes) -> tuple[int, int, list[Unproven]]:
         """Return what is found in a folder. Raises OSError."""
         fd = self._tree.folder(folder)
         dev = os.fstat(fd).st_dev
@@ -108,7 +160,7 @@ class PythonProver:
         known = self._known(folder)
         places: Sequence[int] = known.places
         found = list(map(others.pop, known.names, repeat(None)))
-        listed = [entry for entry in found if entry is not None]
+        listed = [entry for entry in found if entry is not None] if None in found else found
         if len(listed) != len(found):
             places = [place for place, entry in zip(places, found, strict=True) if entry is not None]
         unchanged = self.are_unchanged(places, listed)
@@ -163,8 +215,9 @@ def _decoded(text: bytes) -> list[str]:
 
 def _are_ordinary(text: bytes, count: int) -> bool:
     """Return whether all names in a text, each between two NUL, begin and end as most do."""
-    if any(beginning in text for beginning in _BEGINNINGS):
-        return False
+    for beginning in _BEGINNINGS:
+        if beginning in text:
+            return False
     # No name ends in two ways, so that as many endings as names are one for each.
     for ending in _ENDINGS:
         count -= text.count(ending + b"\0")
@@ -207,19 +260,20 @@ def _comparison(
         starts = [offsets[place] for place in places]
         if is_plain and not (has_extended and any(data[start + 60] & (FLAG_EXTENDED >> 8) for start in starts)):
             try:
-                observed = map(_OBSERVED, map(_STAT, entries))
+                observed = map(_OBSERVED, [entry.stat(follow_symlinks=False) for entry in entries])
                 recorded = map(_RECORDED, repeat(data), starts)
                 # As `stat_changes` has it, for the many.
                 return [
-                    size == recorded_size
-                    and mtime == mtime_s * _NS_PER_S + mtime_ns
-                    and ctime == ctime_s * _NS_PER_S + ctime_ns
-                    and ino & _LOW_32 == recorded_ino
-                    and _ENTRY_MODES.get(mode & _MODE_BITS) == recorded_mode
-                    and ctime_s < timestamp_s
+                    size == was_size
+                    and mtime == m_s * _NS_PER_S + m_ns
+                    and ctime == c_s * _NS_PER_S + c_ns
+                    and ino & _LOW_32 == was_ino
+                    and _ENTRY_MODES.get(mode & _MODE_BITS) == was_mode
+                    and c_s < timestamp_s
                     and 0 < size <= most_bytes
-                    for (size, mtime, ctime, ino, mode), fields in zip(observed, recorded, strict=True)
-                    for ctime_s, ctime_ns, mtime_s, mtime_ns, recorded_ino, recorded_mode, recorded_size in (fields,)
+                    for (size, mtime, ctime, ino, mode), (c_s, c_ns, m_s, m_ns, was_ino, was_mode, was_size) in zip(
+                        observed, recorded, strict=True
+                    )
                 ]
             except OSError:  # of one of them, which is looked at by itself
                 pass

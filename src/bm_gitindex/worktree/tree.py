@@ -23,10 +23,11 @@ _OPEN_FOLDERS = 32
 class Tree:
     """The root folder, and the way down from it. A context manager, since it holds folders open."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | str, root_fd: int | None = None) -> None:
+        """`root_fd` is of a root that is open already: then it is closed with the rest."""
         self.root = root
         self._open: OrderedDict[bytes, int] = OrderedDict()
-        self._root_fd: int | None = None
+        self._root_fd = root_fd
 
     def __enter__(self) -> Self:
         return self

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 class Unproven:
     """A name in a folder, to be looked at as if `os.scandir` had returned it."""
 
-    __slots__ = ("_folder", "_is_folder", "_tree", "name")
+    __slots__ = ("_folder", "_tree", "is_known_folder", "name")
 
     def __init__(self, tree: Tree, folder: bytes, name: str, *, is_folder: bool) -> None:
         self.name = name
         self._tree = tree
         self._folder = folder
-        self._is_folder = is_folder
+        self.is_known_folder = is_folder
+        """Whether its folder said so."""
 
     def is_dir(self, *, follow_symlinks: bool) -> bool:
         """Return whether it is a folder. Raises OSError."""
-        return self._is_folder or stat.S_ISDIR(self.stat(follow_symlinks=follow_symlinks).st_mode)
+        return self.is_known_folder or stat.S_ISDIR(self.stat(follow_symlinks=follow_symlinks).st_mode)
 
     def stat(self, *, follow_symlinks: bool) -> os.stat_result:
         """Return its stat. Raises OSError."""
