@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from datetime import UTC, datetime
@@ -114,18 +115,22 @@ def _print_told(told: dict[str, Any]) -> None:
         print_text(f"{now} could not sync: {plain(told['error'])}; it is tried again")
         return
     counts = [f"{told[name]:,} {name}" for name in ("added", "modified", "deleted", "moved") if told[name]]
-    names = [shown(path.encode("utf-8", "surrogateescape")) for path in told["changed"]]
+    names = [_shown(path) for path in told["changed"]]
     named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     why = f" [pass: {told['reason']}]" if told["reason"] else ""
     print_text(f"{now} {', '.join(counts) or 'nothing changed'}{': ' if named else ''}{named}{why}")
     if told["missed"]:
         print_text(f"{now}   of these, {len(told['missed']):,} had not been told of by the system")
-    for one in told["failed"]:
-        print_text(f"{now}   skipped {shown(one['path'].encode('utf-8', 'surrogateescape'))}: {plain(one['error'])}")
-    for one in told["warnings"]:
-        print_text(f"{now}   warning: {shown(one['path'].encode('utf-8', 'surrogateescape'))}: {plain(one['warning'])}")
+    for kind, why in (("failed", "error"), ("skipped", "reason"), ("warnings", "warning")):
+        word = "warning:" if kind == "warnings" else "skipped"
+        for one in told[kind]:
+            print_text(f"{now}   {word} {_shown(one['path'])}: {plain(one[why])}")
     for notice in told["notices"]:
         print_text(f"{now}   {plain(notice)}")
+
+
+def _shown(path: str) -> str:
+    return shown(os.fsencode(path))
 
 
 def _start(project: Project, arguments: argparse.Namespace) -> int:
@@ -183,7 +188,7 @@ def _state_lines(known: dict[str, Any]) -> list[str]:
         f"  failures:   {known['failures']:,}{': ' + plain(known['last_error']) if known['last_error'] else ''}",
         f"  memory:     {memory}",
     ]
-    lines += [f"  not read:   {shown(path.encode('utf-8', 'surrogateescape'))}" for path in known["unreadable"]]
+    lines += [f"  not read:   {_shown(path)}" for path in known["unreadable"]]
     return lines + [f"  note:       {plain(note)}" for note in known["notes"]]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from bm_gitindex.rules import Skipped
     from bm_gitindex.syncing.report import SyncReport
 
 
@@ -21,6 +22,8 @@ class WatchReport(NamedTuple):
     """Why everything was looked at."""
     missed: tuple[bytes, ...] = ()
     """What a pass found changed though no event had told of it: named up to a bound."""
+    skipped: tuple[Skipped, ...] = ()
+    """What was passed over, and was not before."""
     error: str = ""
     """Why nothing could be done. It is tried again."""
 
@@ -31,7 +34,7 @@ class WatchReport(NamedTuple):
         if sync is None:
             return True
         changed = sync.added + sync.modified + sync.deleted + sync.moved
-        return bool(changed or sync.failed or sync.notices or self.missed)
+        return bool(changed or sync.failed or sync.notices or self.missed or self.skipped)
 
 
 @dataclass(slots=True)

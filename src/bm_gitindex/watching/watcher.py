@@ -224,7 +224,7 @@ class Watcher:
         ended_s = time.monotonic()
         self.agenda.passed(began_s, ended_s)
         self._plan_pass(report, time.process_time() - cpu_s)
-        self.skipped = {skipped.path: skipped for skipped in report.skipped}
+        skipped = self._take_in_skipped(report, frozenset({b""}))
         self.last_pass = report
         self.files_seen = report.counters.files_seen
         self._is_certain = True
@@ -232,7 +232,7 @@ class Watcher:
         self.state.missed += len(missed)
         self.state.last_pass_s = time.time()
         self.state.last_pass_took_s = ended_s - began_s
-        return WatchReport(report, (), reason, missed)
+        return WatchReport(report, (), reason, missed, skipped)
 
     def _plan_pass(self, report: SyncReport, cpu_s: float) -> None:
         if self.is_polling:
@@ -270,8 +270,8 @@ class Watcher:
         if not report.counters.files_seen:
             self._hearsay.is_ignored(await in_thread(lambda: frozenset(filter(self._is_file, paths))))
         self.files_seen += report.added - report.deleted
-        self._take_in_skipped(report, paths)
-        return WatchReport(report, tuple(sorted(paths)))
+        skipped = self._take_in_skipped(report, paths)
+        return WatchReport(report, tuple(sorted(paths)), skipped=skipped)
 
     async def _without_held(self, paths: frozenset[bytes], overdue: frozenset[bytes]) -> frozenset[bytes]:
         """Return what is to be looked at now: what is gone waits for a while, unless something has come."""
@@ -326,10 +326,12 @@ class Watcher:
         self.state.unreadable = [os.fsdecode(path) for path in sorted(self._unread)[:_NAMED]]
         return report
 
-    def _take_in_skipped(self, report: SyncReport, paths: frozenset[bytes]) -> None:
-        """Replace what is known to be passed over in the part that was looked at."""
-        kept = {path: one for path, one in self.skipped.items() if not any(is_below(path, look) for look in paths)}
+    def _take_in_skipped(self, report: SyncReport, paths: frozenset[bytes]) -> tuple[Skipped, ...]:
+        """Replace what is known to be passed over in the part that was looked at; return what is new of it."""
+        before = self.skipped
+        kept = {path: one for path, one in before.items() if not any(is_below(path, look) for look in paths)}
         self.skipped = kept | {skipped.path: skipped for skipped in report.skipped}
+        return tuple(one for path, one in self.skipped.items() if before.get(path) != one and not one.reason.is_failure)
 
     def _folders_of_index(self) -> set[bytes]:
         with suppress(BmGitIndexError):
