@@ -101,9 +101,9 @@ class Agenda:
             self.demand_pass("many young files", at_s)
 
     def demand_pass(self, reason: str, at_s: float) -> None:
-        """Have everything looked at then; of two times the earlier one counts."""
-        if at_s < self._pass_s:
-            self._pass_s, self._reason = at_s, reason
+        """Have everything looked at then; of two times the earlier one counts, and any reason but the mere interval."""
+        if at_s < self._pass_s or (self._reason == INTERVAL and reason != INTERVAL):
+            self._pass_s, self._reason = min(at_s, self._pass_s), reason
 
     def passed(self, began_s: float, ended_s: float) -> None:
         """Take note of how long a pass took."""
@@ -111,7 +111,7 @@ class Agenda:
 
     def next_s(self) -> float:
         """Return when there is something to look at, if nothing happens before."""
-        times = [*self._held.values(), *self._again.values(), max(self._pass_s, self._rested_s)]
+        times = [*self._held.values(), *self._again.values(), self._next_pass_s()]
         if self._changed:
             times.append(min(self._last_s + QUIET_S, self._first_s + LONGEST_S))
         return min(times)
@@ -123,7 +123,7 @@ class Agenda:
         what nobody had seen.
         """
         is_ready = bool(self._changed) and now_s >= min(self._last_s + QUIET_S, self._first_s + LONGEST_S)
-        if now_s >= max(self._pass_s, self._rested_s) and not self._lets_others_go_first(now_s):
+        if now_s >= self._next_pass_s():
             return self._take_pass()
         overdue = frozenset(path for path, at_s in self._held.items() if at_s <= now_s)
         again = frozenset(path for path, at_s in self._again.items() if at_s <= now_s)
@@ -137,9 +137,11 @@ class Agenda:
             self._again.pop(path, None)
         return Due(paths, overdue)
 
-    def _lets_others_go_first(self, now_s: float) -> bool:
+    def _next_pass_s(self) -> float:
+        """Return when a pass is due, which lets others go first where it is only due because it is time again."""
         has_others = bool(self._changed or self._held)
-        return self._reason == INTERVAL and has_others and now_s < self._pass_s + PATIENCE_S
+        patience_s = PATIENCE_S if self._reason == INTERVAL and has_others else 0.0
+        return max(self._pass_s + patience_s, self._rested_s)
 
     def _take_pass(self) -> Due:
         due = Due(frozenset(), reason=self._reason)
