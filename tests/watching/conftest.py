@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.vault import Vault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    """Some notes that were synced."""
+    vault = Vault(tmp_path / "vault")
+    vault.write("one.md", "one\n")
+    vault.write("two.md", "two\n")
+    vault.write("sub/three.md", "three\n")
+    vault.write("sub/deep/four.md", "four\n")
+    vault.sync()
+    return vault
