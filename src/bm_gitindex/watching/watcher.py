@@ -117,13 +117,12 @@ class Watcher:
         self.agenda.demand_pass("start", time.monotonic())
         async with self._beating():
             try:
-                while not self._stop.is_set():
-                    due = await self._next_due()
-                    if due is not None:
-                        async with self.work:
-                            report = await self._looked(due)
-                        if report is not None and report.tells_something:
-                            yield report
+                while await self._is_due():
+                    async with self.work:  # what is due is taken out here, lest a question miss it meanwhile
+                        due = self.agenda.due(time.monotonic())
+                        report = await self._looked(due) if due is not None else None
+                    if report is not None and report.tells_something:
+                        yield report
             finally:
                 await self.ears.close()
 
@@ -149,19 +148,18 @@ class Watcher:
         self.state.mode = "polling"
         self.state.notes.append(why)
 
-    async def _next_due(self) -> Due | None:
-        """Wait until something is due, or the watcher is to end."""
+    async def _is_due(self) -> bool:
+        """Wait until something is due; return whether it is, and the watcher is not to end."""
         while not self._stop.is_set():
-            due = self.agenda.due(time.monotonic())
             self.state.queue = len(self.agenda.unsettled)
-            if due is not None:
-                return due
+            wait_s = self.agenda.next_s() - time.monotonic()
+            if wait_s <= 0:
+                return True
             self._woken.clear()
-            wait_s = max(0.0, self.agenda.next_s() - time.monotonic())
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(wait_s, 3600.0)):
                     await self._woken.wait()
-        return None
+        return False
 
     async def _looked(self, due: Due) -> WatchReport | None:
         """Do what is due. Let go of it where the watcher is to end, and it takes long: what was committed is kept."""
@@ -205,11 +203,12 @@ class Watcher:
 
     def _configure(self) -> None:
         """Take the options that the configuration file has now. Raises ConfigError and StateFolderError."""
-        self._config_stamp = stamp(config_path(self.root))
+        config_stamp = stamp(config_path(self.root))
         options = load_options(self.root)
         if options.state_dir != self.options.state_dir:
             raise BmGitIndexError(f"{config_path(self.root)}: state_dir was changed; start the watcher anew")
         self.options = options
+        self._config_stamp = config_stamp
         self._hearsay = Hearsay(options)
 
     async def _pass(self, reason: str) -> WatchReport:
@@ -275,7 +274,7 @@ class Watcher:
 
     async def _without_held(self, paths: frozenset[bytes], overdue: frozenset[bytes]) -> frozenset[bytes]:
         """Return what is to be looked at now: what is gone waits for a while, unless something has come."""
-        added, self.ears.added = self.ears.added, set()
+        added, self.ears.added = self.ears.added, self.ears.added & self.agenda.unsettled
         waiting = paths - overdue
         gone = await in_thread(lambda: frozenset(path for path in waiting if not self._is_there(path)))
         if not added.isdisjoint(paths - gone):
