@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bm_gitindex.errors import LockHeldError, StateWriteError
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bm_gitindex.statefolder import StateFolder
+
+
+_ATTEMPTS = 5
+_RETRY_S = 0.01
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def hold_watch(state: StateFolder, command: str) -> Iterator[None]:
         raise StateWriteError(f"cannot use {state.watch_lock}: {error.strerror}") from error
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(fd)
             write_holder(fd, command)
         except BlockingIOError as error:
             raise LockHeldError(
@@ -57,6 +62,16 @@ def watcher_fields(state: StateFolder) -> dict[str, str] | None:
     finally:
         os.close(fd)
     return None
+
+
+def _take(fd: int) -> None:
+    """Take the lock. Whoever asks who watches has it for a moment, and is waited for. Raises OSError."""
+    for _ in range(_ATTEMPTS):
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_RETRY_S)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _fields(fd: int) -> dict[str, str]:

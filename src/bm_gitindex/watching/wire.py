@@ -54,9 +54,10 @@ def status_from(text: bytes, root: Path) -> Status:
 def told_status(answer: bytes, root: Path) -> Status | None:
     """Return the status that a watcher's answer gives; None where it gives none."""
     word, _, rest = answer.partition(b" ")
-    if word == b"clean":
+    number, _, _ = rest.partition(b" ")
+    if word == b"clean" and number.isdigit():
         counters = Counters()
-        counters.files_seen = int(rest.split()[0])
+        counters.files_seen = int(number)
         return Status(root, (), (), counters, 0.0)
     if word != b"status":
         return None
