@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _QUESTION_BYTES = 1_024
 _QUESTION_S = 5.0
+_PARTING_S = 1.0
+"""How long those who are connected when the watcher ends may take to hear the rest."""
+_THE_END = ""
 _MOST_WAITING = 1_000
 """Reports that a follower may be behind; one that reads no more is left."""
 
@@ -36,6 +39,7 @@ class Service:
         self._watcher = watcher
         self._answers = Answers(watcher)
         self._followers: set[asyncio.Queue[str]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -52,6 +56,18 @@ class Service:
                 server.close()
                 with suppress(OSError):
                     self._watcher.folder.watch_socket.unlink()
+                await self._part()
+
+    async def _part(self) -> None:
+        """Let those who are connected hear the rest, and leave them."""
+        for follower in self._followers:
+            with suppress(asyncio.QueueFull):
+                follower.put_nowait(_THE_END)
+        if self._serving:
+            _, late = await asyncio.wait(self._serving, timeout=_PARTING_S)
+            for task in late:
+                task.cancel()
+                await ended(task)
 
     def tell(self, report: WatchReport) -> None:
         """Tell those who follow."""
@@ -80,6 +96,10 @@ class Service:
             os.close(folder_fd)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         try:
             if not is_of_owner(writer.get_extra_info("socket").getsockopt):
                 return
@@ -129,6 +149,8 @@ class Service:
                 await asyncio.wait({gone, next_report}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     next_report.cancel()
+                    return
+                if next_report.result() == _THE_END:
                     return
                 await _say(writer, next_report.result())
         finally:
