@@ -16,6 +16,7 @@ from bm_gitindex.statefolder import stamp
 from bm_gitindex.survey import Counters
 from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.watching.folders import is_below
+from bm_gitindex.watching.hearsay import is_of_rules
 from bm_gitindex.watching.watcher import MOST_LATE_S
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Answers:
             watcher.note_foreign_change("the configuration was changed")
             return Doubt("the configuration was changed")
         pending = watcher.agenda.unsettled | watcher.ears.polled
-        if len(pending) > _MOST_PENDING or b"" in pending:
+        if len(pending) > _MOST_PENDING or b"" in pending or any(map(is_of_rules, pending)):
             return Doubt("much has changed")
         changes: tuple[Change, ...] = ()
         skipped, counters = dict(watcher.skipped), Counters()

@@ -24,7 +24,7 @@ class Hearsay:
 
     def changes_rules(self, paths: Iterable[bytes]) -> bool:
         """Return whether rules may have changed by which files are ignored; what was ignored before may be none now."""
-        changed = any(path.rpartition(b"/")[2] == GITIGNORE for path in paths)
+        changed = any(map(is_of_rules, paths))
         if changed:
             self._ignored.clear()
         return changed
@@ -42,3 +42,8 @@ class Hearsay:
 
     def _is_left_out(self, path: bytes) -> bool:
         return bool(path) and any(self._classifier.is_left_out(name) for name in path.split(b"/"))
+
+
+def is_of_rules(path: bytes) -> bool:
+    """Return whether it is decided by this file which others are ignored."""
+    return path.rpartition(b"/")[2] == GITIGNORE
