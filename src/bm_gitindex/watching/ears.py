@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bm_gitindex.rules import GITIGNORE
 from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.watching.agenda import MOST_PATHS
 from bm_gitindex.watching.folders import watchable
@@ -61,12 +62,14 @@ class Ears:
         return self._notifier is not None
 
     def was_told_of(self, path: bytes) -> bool:
-        """Return whether a path, or a folder above it, was told of in this turn or the one before."""
-        return any(one in told for one in (path, *parents(path), b"") for told in (self._told, self._told_before))
+        """Return whether a path, a folder above it, or rules there, were told of in this turn or the one before."""
+        above = (*parents(path), b"")
+        hints = (path, *above, *(os.path.join(folder, GITIGNORE) for folder in above))
+        return any(hint in told for hint in hints for told in (self._told, self._told_before))
 
     def turn(self) -> None:
-        """Begin to forget what was told of so far: at the end of each look."""
-        self._told_before, self._told = self._told, set()
+        """Begin to forget what was told of so far, and is settled: at the end of each look."""
+        self._told_before, self._told = self._told, set(self._agenda.unsettled)
 
     async def arm(self, folders: Iterable[bytes]) -> None:
         """Watch these folders, and no others; what is told of the ones watched so far is heard to its end.
@@ -86,6 +89,8 @@ class Ears:
             self.armed, self.polled = frozenset(found.absolute), found.polled
             if old is not None and not await in_thread(partial(_drained, old)):
                 self._agenda.demand_pass("watches that were replaced were not heard to their end", time.monotonic())
+            if notifier.failure:
+                self._failed(notifier, notifier.failure)  # before it was known here
             return
         assert failure is not None
         raise failure
@@ -131,12 +136,14 @@ class Ears:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._heard, events)
 
+        made: list[Notifier] = []
+
         def on_failure(reason: str) -> None:
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._failed, notifier, reason)
+                loop.call_soon_threadsafe(lambda: made and self._failed(made[0], reason))
 
-        notifier = await in_thread(lambda: Notifier(folders, self._cookies, on_events, on_failure))
-        return notifier
+        made.append(await in_thread(lambda: Notifier(folders, self._cookies, on_events, on_failure)))
+        return made[0]
 
     def _heard(self, events: Events) -> None:
         cookies, others = self._cookies.found_in(events.paths)
@@ -145,8 +152,7 @@ class Ears:
         added = [relative for path in events.added & others if (relative := self._relative(path)) is not None]
         self._agenda.changed(paths, now_s - events.quiet_s)
         self.added.update(added)
-        if len(self._told) <= MOST_PATHS:
-            self._told.update(paths)
+        self._told.update(paths if len(self._told) <= MOST_PATHS else (b"",))
         if paths:
             self._state.events += len(paths)
             self._state.last_event_s = time.time()

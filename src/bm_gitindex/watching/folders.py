@@ -39,7 +39,7 @@ def watchable(root: Path, folders: Iterable[bytes]) -> Watchable:
             continue
         if st.st_dev not in is_local_by_dev:
             is_local_by_dev[st.st_dev] = filesystem_type_of(path) in LOCAL_TYPES
-        if is_local_by_dev[st.st_dev] and _is_utf8(path) and os.access(path, os.R_OK):
+        if is_local_by_dev[st.st_dev] and is_utf8(path) and os.access(path, os.R_OK):
             absolute[folder] = path.decode()
         else:
             polled.add(folder)
@@ -69,7 +69,8 @@ def is_below(path: bytes, folder: bytes) -> bool:
     return not folder or path == folder or path.startswith(folder + b"/")
 
 
-def _is_utf8(path: bytes) -> bool:
+def is_utf8(path: bytes) -> bool:
+    """Return whether watchfiles can name a path; it fails where it is told of another one."""
     try:
         path.decode()
     except UnicodeDecodeError:

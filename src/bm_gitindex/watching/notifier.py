@@ -74,6 +74,9 @@ class Notifier:
         self._on_failure = on_failure
         self._is_closed = threading.Event()
         self._last_cookie = ""
+        self._is_complete = False
+        self.failure = ""
+        """Why nothing more is heard; empty as long as it is."""
         self.alert_until_s = 0.0
         self._system = _opened([*folders, str(cookies.folder)])
         self._thread = threading.Thread(target=self._listen, name="bm-gitindex events", daemon=True)
@@ -91,7 +94,7 @@ class Notifier:
         self._last_cookie = self._cookies.new()
         self._cookies.make(self._last_cookie)
         self._thread.join(timeout_s)
-        is_complete = not self._thread.is_alive()
+        is_complete = self._is_complete
         self.close()
         return is_complete
 
@@ -114,7 +117,8 @@ class Notifier:
             try:
                 found = self._system.watch(gather_ms, step_ms, _NO_TIMEOUT, self._is_closed)
             except (WatchfilesRustInternalError, RuntimeError, OSError) as error:
-                self._on_failure(str(error))
+                self.failure = str(error) or type(error).__name__
+                self._on_failure(self.failure)
                 return
             if isinstance(found, str):
                 return
@@ -122,6 +126,7 @@ class Notifier:
             last = self._last_cookie if self._last_cookie and self._cookies.path(self._last_cookie) in paths else ""
             added = frozenset(path for kind, path in found if kind == _ADDED)
             self._on_events(Events(paths, added, step_ms / 1000))
+        self._is_complete = True
 
 
 class Cookies:

@@ -21,7 +21,7 @@ from bm_gitindex.syncing.report import SyncRequest
 from bm_gitindex.syncing.session import sync
 from bm_gitindex.watching.agenda import INTERVAL, Agenda
 from bm_gitindex.watching.ears import Ears
-from bm_gitindex.watching.folders import folders_of, is_below
+from bm_gitindex.watching.folders import folders_of, is_below, is_utf8
 from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
 from bm_gitindex.watching.report import WatchReport, WatchState
@@ -44,6 +44,8 @@ BEAT_S = 1.0
 MOST_LATE_S = 3.0
 """Who was not run for so long may have been told less than what happened."""
 CLOCK_SLACK_S = 0.5
+_START = "start"
+_CONFIGURED = "the configuration was changed"
 _AGAIN_S = 60.0
 """When a file that could not be read is tried again."""
 _LONGEST_RETRY_S = 60.0
@@ -114,7 +116,7 @@ class Watcher:
         Whoever calls holds the project's watch. An error of a look is a report, and the look is tried again.
         """
         self._choose_mode()
-        self.agenda.demand_pass("start", time.monotonic())
+        self.agenda.demand_pass(_START, time.monotonic())
         async with self._beating():
             try:
                 while await self._is_due():
@@ -141,6 +143,8 @@ class Watcher:
             self._poll("polling was asked for")
         elif not is_local(self.root):
             self._poll("this file system does not tell of changes made elsewhere")
+        elif not all(map(is_utf8, map(os.fsencode, (self.root, self.folder.path)))):
+            self._poll("the name of a folder on the way to the project is not UTF-8")
         else:
             self.state.mode = "events"
 
@@ -179,7 +183,7 @@ class Watcher:
         try:
             if self.is_configured_anew():
                 self._configure()
-                due = due._replace(paths=frozenset(), reason=due.reason or "the configuration was changed")
+                due = due._replace(paths=frozenset(), reason=_CONFIGURED)
             report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
         except (BmGitIndexError, OSError) as error:
             return self._failed(due, error)
@@ -219,7 +223,7 @@ class Watcher:
             await self._arm(await in_thread(self._folders_of_index))
         report = await self._sync(())
         await self._watch_new(report, self.ears.armed)
-        missed = await self._missed(report) if reason != "start" else ()
+        missed = await self._missed(report) if reason not in (_START, _CONFIGURED) else ()
         ended_s = time.monotonic()
         self.agenda.passed(began_s, ended_s)
         self._plan_pass(report, time.process_time() - cpu_s)
@@ -266,7 +270,7 @@ class Watcher:
         )
         report = await self._sync(paths)
         await self._watch_new(report, still_watched)
-        if not report.counters.files_seen:
+        if not report.counters.files_seen and not report.skipped:
             self._hearsay.is_ignored(await in_thread(lambda: frozenset(filter(self._is_file, paths))))
         self.files_seen += report.added - report.deleted
         skipped = self._take_in_skipped(report, paths)
@@ -298,11 +302,18 @@ class Watcher:
 
     async def _arm(self, folders: Iterable[bytes]) -> bool:
         """Watch these folders; return whether that could be done, or files are polled from now on."""
+        why = ""
         try:
             await self.ears.arm(folders)
         except WatchLimitError as error:
+            why = str(error)
+        strange = [folder for folder in sorted(self.ears.polled) if not is_utf8(folder)]
+        if strange:  # each look into it is told of, and ends all watches
+            why = f"the name of a folder is not UTF-8: {os.fsdecode(strange[0])!r}"
+        if why:
             await self.ears.close()
-            self._poll(str(error))
+            self._poll(why)
+            self.agenda.demand_pass("files are polled from now on", time.monotonic())
         self.state.folders = len(self.ears.armed)
         self.state.polled_folders = len(self.ears.polled)
         return not self.is_polling
