@@ -41,18 +41,25 @@ class Model:
         self.rested_s = -NEVER
 
     def do(self, what: str, named: frozenset[bytes] | None, span_s: float) -> None:
+        if named is not None:
+            self._name(what, named, span_s)
+        else:
+            self._go_on(what, span_s)
+
+    def _name(self, what: str, names: frozenset[bytes], span_s: float) -> None:
         agenda, now_s = self.agenda, self.now_s
-        names = named or frozenset()
+        self.owed |= names
         match what:
             case "changed":
                 agenda.changed(names, now_s)
-                self.owed |= names
             case "hold":
                 agenda.hold(names, now_s)
-                self.owed |= names
             case "again":
                 agenda.look_again(names, now_s + span_s)
-                self.owed |= names
+
+    def _go_on(self, what: str, span_s: float) -> None:
+        agenda, now_s = self.agenda, self.now_s
+        match what:
             case "flood":
                 many = {b"%d" % number for number in range(MOST_PATHS + 1)}
                 agenda.changed(many, now_s)
@@ -66,7 +73,7 @@ class Model:
             case "passed":
                 agenda.passed(now_s, now_s + span_s)
                 self.now_s += span_s
-                self.rested_s = self.now_s + REST * span_s
+                self.rested_s = self.now_s + REST * span_s - 1e-6
             case "release":
                 self.owed -= agenda.release()
             case "due":
