@@ -230,7 +230,10 @@ class Watcher:
         skipped = self._take_in_skipped(report, frozenset({b""}))
         self.last_pass = report
         self.files_seen = report.counters.files_seen
-        self._is_certain = True
+        self._is_certain = not missed
+        if missed:  # who did not hear of them may watch folders that are others by now
+            await self.ears.close()
+            self.agenda.demand_pass("changes were missed", time.monotonic())
         self.state.passes += 1
         self.state.missed += len(missed)
         self.state.last_pass_s = time.time()
