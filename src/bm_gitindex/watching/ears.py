@@ -136,11 +136,15 @@ class Ears:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(self._heard, events)
 
-        made: list[Notifier] = []
+        made: list[Notifier] = []  # until there is one, `arm` sees to its failure
+
+        def failed(reason: str) -> None:
+            for notifier in made:
+                self._failed(notifier, reason)
 
         def on_failure(reason: str) -> None:
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(lambda: made and self._failed(made[0], reason))
+                loop.call_soon_threadsafe(failed, reason)
 
         made.append(await in_thread(lambda: Notifier(folders, self._cookies, on_events, on_failure)))
         return made[0]
