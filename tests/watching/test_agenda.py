@@ -203,13 +203,9 @@ def test_a_change_makes_a_second_look_needless() -> None:
 
 def test_more_paths_than_are_looked_at_one_by_one_are_a_pass() -> None:
     many = [b"%d" % number for number in range(MOST_PATHS + 1)]
-    for take_in in (
-        lambda agenda: agenda.changed(many, 10.0),
-        lambda agenda: agenda.hold(many, 10.0),
-        lambda agenda: agenda.look_again(many, 10.0),
-    ):
+    for take_in in (Agenda.changed, Agenda.hold, Agenda.look_again):
         agenda = Agenda()
-        take_in(agenda)
+        take_in(agenda, many, 10.0)
         assert agenda.awaits_pass
         due = agenda.due(10.0)
         assert due is not None

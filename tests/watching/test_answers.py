@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.watching import Watch
-
 FOREVER_S = 1e6
 FORMATS = (
     (),
@@ -306,9 +304,10 @@ class TestParanoid:
         async with watching(vault.project) as live:
             monkeypatch.setattr(live.watcher.agenda, "changed", lambda *_: None)
             vault.write("one.md", "changed\n")
-            code, (output, errors) = await asked("--porcelain", "--paranoid")  # type: ignore[misc]
-            assert (code, output) == (6, b"M\tone.md\n")
-            assert b"the watcher is wrong: one.md differs, and it does not know" in errors
+            code, said = await asked("--porcelain", "--paranoid")
+            assert isinstance(said, tuple)
+            assert (code, said[0]) == (6, b"M\tone.md\n")
+            assert b"the watcher is wrong: one.md differs, and it does not know" in said[1]
 
 
 async def test_a_state_folder_with_a_path_longer_than_an_address_is_asked(
@@ -333,7 +332,7 @@ async def test_whoever_follows_is_told_each_report_and_when_the_watcher_ends(vau
 
     async with watching(vault.project) as live:
         follower = asyncio.create_task(asyncio.to_thread(follow))
-        await live.until(lambda: asking and _has_follower(live))
+        await live.until(_has_follower)
         vault.write("one.md", "changed\n")
         await live.until(lambda: live.reports)
     await follower
@@ -341,6 +340,6 @@ async def test_whoever_follows_is_told_each_report_and_when_the_watcher_ends(vau
     assert json.loads(lines[1].partition(b" ")[2])["changed"] == ["one.md"]
 
 
-def _has_follower(live: Watch) -> bool:
+def _has_follower() -> bool:
     names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
     return "Service._serve" in names

@@ -246,3 +246,24 @@ def raising(error: Exception) -> object:
         raise error
 
     return refuse
+
+
+async def test_folders_that_were_swapped_unheard_are_heard_after_a_pass_that_missed_them(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.write("a/five.md", "five\n")
+    vault.write("b/six.md", "six\n")
+    async with watching(vault.project) as live:
+        make_deaf(monkeypatch)
+        monkeypatch.setattr(ears.Ears, "caught_up", nothing_is_caught_up)
+        for old, new in (("a", "x"), ("b", "a"), ("x", "b")):
+            (vault.root / old).rename(vault.root / new)
+        live.watcher.note_foreign_change("a test wants it")
+        await live.until(lambda: live.missed)
+        monkeypatch.undo()
+        await live.until(lambda: live.watcher.ears.are_open and live.is_idle)
+        live.reports.clear()
+        vault.write("a/six.md", "changed\n")
+        vault.write("b/five.md", "changed too\n")
+        await live.settled()
+        assert live.changed == {b"a/six.md", b"b/five.md"}

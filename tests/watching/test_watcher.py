@@ -170,8 +170,7 @@ class TestMoves:
         async with watching(vault.project) as live:
             (vault.root / "one.md").unlink()
             await live.heard()
-            looks = live.watcher.agenda
-            await live.until(lambda: looks.release() == {b"one.md"} and (looks.hold([b"one.md"], 1e12) or True))
+            await live.until(lambda: live.watcher.agenda._held)
             vault.write("sub/moved.md", content)
             await live.until(lambda: live.reports)
             assert live.counts == [(0, 0, 0, 1)]

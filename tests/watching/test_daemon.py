@@ -1,0 +1,183 @@
+"""`bm-gitindex watch` as processes: in front, in the background, stopped in all ways."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bm_gitindex.watching.asking import ask
+from bm_gitindex.watching.daemon import state_of
+from bm_gitindex.watching.presence import watcher_fields
+from support.watching import eventually_without_loop
+from support.writers import ENVIRONMENT, command, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.vault import Vault
+
+
+@contextmanager
+def in_front(vault: Vault, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A watcher that has made its first pass, or another `watch`."""
+    line = command(vault.root, "watch", *arguments)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, env=ENVIRONMENT, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def in_background(vault: Vault) -> Iterator[int]:
+    """A watcher in the background that has made its first pass; what is left of it is ended."""
+    started = run(vault.root, "watch", "--daemon")
+    assert started.returncode == 0, started.stderr
+    fields = watcher_fields(vault.project.state)
+    assert fields is not None
+    pid = int(fields["pid"])
+    try:
+        wait_for_pass(vault)
+        yield pid
+    finally:
+        if (now := watcher_fields(vault.project.state)) is not None and now["pid"] == str(pid):
+            os.kill(pid, signal.SIGKILL)
+            eventually_without_loop(lambda: watcher_fields(vault.project.state) is None)
+
+
+def wait_for_pass(vault: Vault) -> None:
+    def has_passed() -> bool:
+        known = state_of(vault.project.state)
+        return bool(known and known["alive"] and known["passes"] and not known["queue"])
+
+    eventually_without_loop(has_passed)
+
+
+def line_of(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def assert_clean(vault: Vault) -> None:
+    """Nothing is left of a watcher, and index and database agree."""
+    assert not os.path.lexists(vault.project.state.watch_socket)
+    assert watcher_fields(vault.project.state) is None
+    assert vault.project.verify().ok
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_watcher_that_leaves_a_clean_state(vault: Vault, number: signal.Signals) -> None:
+    vault.write("five.md", "five\n")
+    with in_front(vault, "--json") as process:
+        told = json.loads(line_of(process))
+        assert (told["reason"], told["added"], told["changed"]) == ("start", 1, ["five.md"])
+        wait_for_pass(vault)
+        vault.write("one.md", "changed\n")
+        assert json.loads(line_of(process))["changed"] == ["one.md"]
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+        assert (process.returncode, output, errors) == (0, b"", b"")
+    assert_clean(vault)
+
+
+def test_reports_are_lines_for_people(vault: Vault) -> None:
+    vault.write("five.md", "five\n")
+    with in_front(vault) as process:
+        assert line_of(process)[9:] == b"1 added: five.md [pass: start]\n"
+        wait_for_pass(vault)
+        (vault.root / "one.md").rename(vault.root / "moved.md")
+        assert line_of(process)[9:] == b"1 moved: moved.md\n"
+
+
+def test_a_watcher_in_the_background_is_refused_twice_told_of_followed_and_stopped(vault: Vault) -> None:
+    with in_background(vault) as pid, in_front(vault, "--follow", "--json") as follower:
+        for second in (("watch",), ("watch", "--daemon")):
+            refused = run(vault.root, *second)
+            assert refused.returncode == 4
+            assert b"process %d on" % pid in refused.stderr
+        vault.write("one.md", "changed\n")
+        assert run(vault.root, "status", "--exit-code").returncode in {0, 1}
+        eventually_without_loop(lambda: vault.status().is_clean)
+        for number in range(200):  # until the follower has come
+            vault.write("two.md", f"changed {number}\n")
+            eventually_without_loop(lambda: vault.status().is_clean)
+            if has_output(follower):
+                break
+        assert json.loads(line_of(follower))["changed"] in (["one.md"], ["two.md"])
+        assert run(vault.root, "sync").returncode == 0
+        shown = run(vault.root, "watch", "--state")
+        assert shown.returncode == 0
+        assert b"process %d, by events, since" % pid in shown.stdout
+        known = json.loads(run(vault.root, "watch", "--state", "--json").stdout)
+        assert (known["alive"], known["pid"], known["mode"], known["failures"]) == (True, pid, "events", 0)
+        assert known["rss_bytes"] > 1_000_000
+        stopped = run(vault.root, "watch", "--stop")
+        assert (stopped.returncode, stopped.stderr) == (0, b"")
+        assert follower.wait(timeout=60) == 0
+    assert_clean(vault)
+
+
+def test_without_a_watcher_there_is_nothing_to_stop_follow_or_show(vault: Vault) -> None:
+    for flag in ("--stop", "--follow", "--state"):
+        assert run(vault.root, "watch", flag).returncode == 1
+    assert json.loads(run(vault.root, "watch", "--state", "--json").stdout) == {"alive": False}
+
+
+def test_after_a_watcher_was_killed_a_status_is_right_and_the_next_one_starts(vault: Vault) -> None:
+    with in_background(vault) as pid:
+        os.kill(pid, signal.SIGKILL)
+        eventually_without_loop(lambda: watcher_fields(vault.project.state) is None)
+    assert os.path.lexists(vault.project.state.watch_socket)
+    vault.write("one.md", "changed\n")
+    assert run(vault.root, "status", "--porcelain").stdout == b"M\tone.md\n"
+    with in_background(vault):
+        eventually_without_loop(lambda: vault.status().is_clean)
+        assert run(vault.root, "watch", "--stop").returncode == 0
+    assert_clean(vault)
+
+
+def test_a_watcher_that_is_not_run_leaves_a_status_to_a_full_pass(vault: Vault) -> None:
+    with in_background(vault) as pid:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            vault.write("one.md", "changed\n")
+            told = run(vault.root, "status", "--porcelain")
+            assert (told.returncode, told.stdout, told.stderr) == (0, b"M\tone.md\n", b"")
+            assert json.loads(run(vault.root, "status", "--json").stdout)["changes"][0]["path"] == "one.md"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        eventually_without_loop(lambda: vault.status().is_clean)
+        assert run(vault.root, "status", "--porcelain").stdout == b""
+
+
+def test_the_program_answers_from_the_watcher(vault: Vault) -> None:
+    with in_background(vault):
+
+        def is_answered() -> bool:
+            assert run(vault.root, "status").stdout == b"nothing differs (4 files)\n"
+            known = state_of(vault.project.state)
+            assert known is not None
+            return bool(known["questions"] > known["doubts"])
+
+        eventually_without_loop(is_answered)
+        assert ask(str(vault.state_path), "dance", 30.0) == b"doubt the question is not understood"
+
+
+def test_a_watcher_that_does_not_come_up_is_told_with_its_last_words(vault: Vault) -> None:
+    failed = run(vault.root, "watch", "--daemon", "--most-stats=5")
+    assert failed.returncode == 6
+    assert b"did not come up: " in failed.stderr
+    assert b"--most-stats goes with --poll" in failed.stderr
+
+
+def has_output(process: subprocess.Popen[bytes]) -> bool:
+    assert process.stdout is not None
+    return bool(select.select([process.stdout], [], [], 0)[0])
