@@ -246,8 +246,14 @@ ENVIRONMENT = {
 """Which files read which variables of the environment: how the output looks, and whether Python does all the work."""
 DYNAMIC_IMPORTS = {"__init__.py", "cli/arguments.py", "native.py"}
 """Where `import_module` is used: for the public names and the commands, from constant tables, and a constant."""
-PROGRAMS = {"syncing/workers.py": {"subprocess"}}
-"""Which files may start programs: this Python, with a module of this package."""
+USES = {
+    "syncing/workers.py": {"subprocess": {"Popen", "PIPE", "DEVNULL", "TimeoutExpired"}},
+    "watching/daemon.py": {"subprocess": {"Popen", "DEVNULL"}},
+    "worktree/helping.py": {"os": {"posix_spawn", "environ"}},
+    "watching/serving.py": {"socket": {"socket", "AF_UNIX", "SOCK_STREAM"}},
+}
+"""Which files may start programs, this Python with a module of this package, and by what; and which may listen: at a
+socket in the state folder, and on no network."""
 
 
 def dangers(source: str, file: str) -> Iterator[str]:
@@ -261,13 +267,15 @@ def _danger(node: ast.AST, file: str) -> Iterator[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
         names = [alias.name for alias in node.names]
         full = names if isinstance(node, ast.Import) else [node.module or "", *(f"{node.module}.{n}" for n in names)]
-        forbidden = FORBIDDEN_MODULES - PROGRAMS.get(file, set())
+        forbidden = FORBIDDEN_MODULES - USES.get(file, {}).keys()
         yield from (name for name in full if any(is_below(name, module) for module in forbidden))
         if "import_module" in names and file not in DYNAMIC_IMPORTS:
             yield "import_module"
     elif isinstance(node, ast.Call):
         yield from _dangerous_call(node)
     elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        if node.attr in USES.get(file, {}).get(node.value.id, ()):
+            return
         if (node.value.id, node.attr) in FORBIDDEN_ATTRIBUTES:
             yield f"{node.value.id}.{node.attr}"
         if node.attr == "environ" and file not in ENVIRONMENT:
@@ -310,25 +318,38 @@ def test_what_runs_data_or_programs_is_found(source: str) -> None:
     assert list(dangers(source, "module.py"))
 
 
+def test_of_what_starts_programs_and_listens_nothing_else_is_used() -> None:
+    for file, uses in USES.items():
+        for module, allowed in uses.items():
+            found = {
+                node.attr
+                for node in ast.walk(ast.parse(SOURCES[file]))
+                if isinstance(node, ast.Attribute) and ast.unparse(node.value) == module
+            }
+            assert found == allowed or (module == "os" and found >= allowed), file
+
+
 def test_the_only_program_that_is_started_is_this_python_with_a_module_of_ours() -> None:
-    for file in PROGRAMS:
-        tree = ast.parse(SOURCES[file])
-        uses = {
-            node.attr
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "subprocess"
-        }
-        assert uses == {"Popen", "PIPE", "DEVNULL", "TimeoutExpired"}
-        started = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "Popen"]
-        assert [ast.unparse(node.args[0]) for node in started] == ["command"]
-    returned = [
+    assert returned_by("processors.py", "this_python") == [
+        "None",
+        "[sys.executable, '-I' if sys.flags.isolated else '-P']",
+    ]
+    for file, function, command in (
+        ("syncing/workers.py", "_command", "[*python, '-m', MODULE]"),
+        ("worktree/helping.py", "_command", "[*python, '-S', *written, '-c', _PROGRAM, folder]"),
+        ("watching/daemon.py", "_command", "[*python, '-m', 'bm_gitindex', *arguments]"),
+    ):
+        assert command in " ".join(returned_by(file, function)), file
+
+
+def returned_by(file: str, name: str) -> list[str]:
+    return sorted(
         ast.unparse(node.value)
-        for function in tree.body
-        if isinstance(function, ast.FunctionDef) and function.name == "_command"
+        for function in ast.parse(SOURCES[file]).body
+        if isinstance(function, ast.FunctionDef) and function.name == name
         for node in ast.walk(function)
         if isinstance(node, ast.Return) and node.value is not None
-    ]
-    assert sorted(returned) == ["None", "[sys.executable, '-I' if sys.flags.isolated else '-P', '-m', MODULE]"]
+    )
 
 
 def test_the_environment_decides_of_nothing_but_colours() -> None:

@@ -35,7 +35,7 @@ def rest_s(vault: Vault, how: bmg.WatchOptions, cpu_s: float, files_seen: int = 
 async def test_edits_additions_and_deletions_are_found_without_events(vault: Vault) -> None:
     async with watching(vault.project, POLLED) as live:
         assert (live.watcher.is_polling, live.watcher.ears.are_open) == (True, False)
-        assert live.watcher.state.notes == ["polling was asked for"]
+        assert live.watcher.state.notes == ["files are polled: polling was asked for"]
         vault.write("sub/three.md", "changed\n")
         await live.until(lambda: live.changed == {b"sub/three.md"})
         vault.write("new/five.md", "five\n")

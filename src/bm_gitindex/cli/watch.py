@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bm_gitindex.cli.output import human_bytes, plain, print_error, print_json, print_text, root_of, shown
+from bm_gitindex.cli.output import human_bytes, plain, print_json, print_text, root_of, shown
 from bm_gitindex.errors import NotFoundError, UsageError
 from bm_gitindex.options import WatchOptions
 from bm_gitindex.project import Project
@@ -90,11 +90,7 @@ async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, watcher.stop)
-    told = 0
     async for report in watch(watcher):
-        for note in watcher.state.notes[told:]:
-            print_error(note)
-        told = len(watcher.state.notes)
         if arguments.json:
             print_text(report_text(report))
         elif not arguments.quiet:
@@ -111,8 +107,12 @@ def _print_report(report: WatchReport) -> None:
 def _print_told(told: dict[str, Any]) -> None:
     """Print one report in a line, and a line for each file that could not be read or has a problem."""
     now = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+    for note in told["notes"]:
+        print_text(f"{now} {plain(note)}")
     if told["error"]:
         print_text(f"{now} could not sync: {plain(told['error'])}; it is tried again")
+        return
+    if "added" not in told:
         return
     counts = [f"{told[name]:,} {name}" for name in ("added", "modified", "deleted", "moved") if told[name]]
     names = [_shown(path) for path in told["changed"]]

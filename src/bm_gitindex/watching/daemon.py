@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.errors import BmGitIndexError, LockHeldError, StateWriteError
+from bm_gitindex.processors import this_python
 from bm_gitindex.watching.asking import ask
 from bm_gitindex.watching.presence import watcher_fields
 from bm_gitindex.writerlock import holder_words
@@ -38,11 +38,12 @@ def start_in_background(state: StateFolder, arguments: Sequence[str]) -> int:
     StateWriteError where the watcher does not come up, with the last of what it said.
     """
     refuse_second(state)
+    command = _command(arguments)
     state.ensure()
     log_fd = _opened_log(state)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bm_gitindex", *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log_fd,
             stderr=log_fd,
@@ -60,6 +61,14 @@ def start_in_background(state: StateFolder, arguments: Sequence[str]) -> int:
             break
         time.sleep(_LOOK_EVERY_S)
     raise StateWriteError(f"the watcher did not come up: {_last_words(state)}")
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    """Return how this program is run. Raises BmGitIndexError where it is part of another one."""
+    python = this_python()
+    if python is None:
+        raise BmGitIndexError("a watcher in the background needs a Python of its own; run `watch` without --daemon")
+    return [*python, "-m", "bm_gitindex", *arguments]
 
 
 def refuse_second(state: StateFolder) -> None:

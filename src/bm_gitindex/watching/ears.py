@@ -43,6 +43,8 @@ class Ears:
         """Those that cannot be, and are asked for instead."""
         self.added: set[bytes] = set()
         """What is said to have come since this was last emptied: a hint."""
+        self.are_stale = False
+        """Whether folders may have been swapped without a word of it, so that they are watched under wrong names."""
         self.wake: Callable[[], object] = lambda: None
         """Called when something was heard."""
         self._root = root
@@ -123,7 +125,7 @@ class Ears:
     async def close(self) -> None:
         """Watch nothing any more."""
         notifier, self._notifier = self._notifier, None
-        self.armed = frozenset()
+        self.armed, self.are_stale = frozenset(), False
         if notifier is not None:
             await in_thread(notifier.close)
 
@@ -161,6 +163,7 @@ class Ears:
             self._state.events += len(paths)
             self._state.last_event_s = time.time()
         if len(others) > _most_at_once():
+            self.are_stale = True
             self._agenda.demand_pass("so many changes at once that some may not have been told", now_s)
         for name in cookies & self._waiting.keys():
             if not self._waiting[name].done():

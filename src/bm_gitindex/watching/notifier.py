@@ -47,14 +47,6 @@ class WatchLimitError(BmGitIndexError):
     """The system admits no more watches."""
 
 
-class UnwatchableError(BmGitIndexError):
-    """A folder cannot be watched; it is named."""
-
-    def __init__(self, folder: str, reason: str) -> None:
-        super().__init__(f"{folder} cannot be watched: {reason}")
-        self.folder = folder
-
-
 class Notifier:
     """Watches some folders, and hands on what it hears from a thread of its own."""
 
@@ -182,7 +174,4 @@ def _opened(folders: list[str]) -> RustNotify:
 
 
 def _limit_text(of: str, text: str) -> str:
-    return (
-        f"the system admits no more inotify {of} ({text}); raise it with "
-        f"`sysctl fs.inotify.max_user_{of}=...`; until then the files are polled"
-    )
+    return f"the system admits no more inotify {of} ({text}); raise it with `sysctl fs.inotify.max_user_{of}=...`"

@@ -24,6 +24,8 @@ class WatchReport(NamedTuple):
     """What a pass found changed though no event had told of it: named up to a bound."""
     skipped: tuple[Skipped, ...] = ()
     """What was passed over, and was not before."""
+    notes: tuple[str, ...] = ()
+    """What is new about how the project is watched."""
     error: str = ""
     """Why nothing could be done. It is tried again."""
 
@@ -32,7 +34,7 @@ class WatchReport(NamedTuple):
         """Whether anything changed, failed, or was out of the ordinary."""
         sync = self.sync
         if sync is None:
-            return True
+            return bool(self.error)
         changed = sync.added + sync.modified + sync.deleted + sync.moved
         return bool(changed or sync.failed or sync.notices or self.missed or self.skipped)
 

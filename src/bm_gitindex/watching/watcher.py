@@ -50,6 +50,7 @@ _AGAIN_S = 60.0
 """When a file that could not be read is tried again."""
 _LONGEST_RETRY_S = 60.0
 _LEAST_POLL_S = 1.0
+_POLL_FOLDERS_S = 10.0
 _POLLING_SHARE = 0.05
 """Of one core."""
 _CATCH_UP_S = 2.0
@@ -117,14 +118,18 @@ class Watcher:
         """
         self._choose_mode()
         self.agenda.demand_pass(_START, time.monotonic())
+        told = 0
         async with self._beating():
             try:
                 while await self._is_due():
                     async with self.work:  # what is due is taken out here, lest a question miss it meanwhile
                         due = self.agenda.due(time.monotonic())
                         report = await self._looked(due) if due is not None else None
-                    if report is not None and report.tells_something:
-                        yield report
+                    notes = tuple(self.state.notes[told:])
+                    told += len(notes)
+                    report = report or WatchReport(None)
+                    if report.tells_something or notes:
+                        yield report._replace(notes=notes)
             finally:
                 await self.ears.close()
 
@@ -150,7 +155,7 @@ class Watcher:
 
     def _poll(self, why: str) -> None:
         self.state.mode = "polling"
-        self.state.notes.append(why)
+        self.state.notes.append(f"files are polled: {why}")
 
     async def _is_due(self) -> bool:
         """Wait until something is due; return whether it is, and the watcher is not to end."""
@@ -203,7 +208,8 @@ class Watcher:
         if str(error) == self._told_error:
             return None
         self._told_error = str(error)
-        return WatchReport(None, tuple(sorted(due.paths)), due.reason, error=str(error))
+        paths = tuple(sorted(self._hearsay.worth_a_look(due.paths)))
+        return WatchReport(None, paths, due.reason, error=str(error))
 
     def _configure(self) -> None:
         """Take the options that the configuration file has now. Raises ConfigError and StateFolderError."""
@@ -219,6 +225,8 @@ class Watcher:
         """Look at everything, with all folders watched before that."""
         began_s, cpu_s = time.monotonic(), time.process_time()
         self._is_certain = False
+        if self.ears.are_stale:
+            await self.ears.close()
         if self.state.mode == "events" and not self.ears.are_open:
             await self._arm(await in_thread(self._folders_of_index))
         report = await self._sync(())
@@ -247,8 +255,13 @@ class Watcher:
                 rest_s = max(rest_s, report.counters.files_seen / self.how.most_stats_per_s)
         else:
             rest_s = self.how.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+            self._poll_folders()
         self.agenda.demand_pass(INTERVAL, time.monotonic() + rest_s)
         self.state.next_pass_s = time.time() + rest_s
+
+    def _poll_folders(self) -> None:
+        """Have the folders looked at again that cannot be watched."""
+        self.agenda.look_again(self.ears.polled, time.monotonic() + _POLL_FOLDERS_S)
 
     async def _missed(self, report: SyncReport) -> tuple[bytes, ...]:
         """Return what a pass found changed though nothing had told of it, by the time that it was found or since."""
@@ -276,6 +289,7 @@ class Watcher:
         if not report.counters.files_seen and not report.skipped:
             self._hearsay.is_ignored(await in_thread(lambda: frozenset(filter(self._is_file, paths))))
         self.files_seen += report.added - report.deleted
+        self._poll_folders()
         skipped = self._take_in_skipped(report, paths)
         return WatchReport(report, tuple(sorted(paths)), skipped=skipped)
 

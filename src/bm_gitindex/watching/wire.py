@@ -75,6 +75,7 @@ def report_text(report: WatchReport) -> str:
         "paths": [_text(path) for path in report.paths[:_NAMED]],
         "missed": [_text(path) for path in report.missed[:_NAMED]],
         "skipped": [{"path": _text(one.path), "reason": one.why} for one in report.skipped[:_NAMED]],
+        "notes": list(report.notes),
         "error": report.error,
     }
     if sync is not None:
