@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from goals import GOALS, Ceiling, Growth, Ratio
+from live import percentile
 from measuring import Cost, environment, measured, peak_together_bytes, smallest_peak_bytes
 from report import report
 from results import Measurement, Series, from_json, merged, to_json
@@ -202,3 +203,10 @@ def test_equal_measurements_give_equal_plots(tmp_path: Path) -> None:
         assert [plot for plot, _ in plots] == ["status.svg", "first-sync.svg", "library-status.svg", "changes.svg"]
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     assert b"<dc:date>" not in (tmp_path / "one" / "status.svg").read_bytes()
+
+
+@pytest.mark.parametrize(("count", "percent", "expected"), [(1_000, 99, 990), (40, 99, 40), (1, 99, 1), (4, 50, 2)])
+def test_percentile_is_the_smallest_value_that_so_many_do_not_exceed(count: int, percent: int, expected: int) -> None:
+    values = [float(value) for value in range(count, 0, -1)]
+    assert percentile(values, percent) == expected
+    assert sum(value <= expected for value in values) * 100 >= percent * count

@@ -12,7 +12,7 @@ import pytest
 
 import bm_gitindex as bmg
 from bm_gitindex import cli, front
-from bm_gitindex.watching import agenda, answers, asking, serving
+from bm_gitindex.watching import agenda, answers, asking, pulse, serving
 from support.vault import Vault
 from support.watching import watching
 
@@ -82,7 +82,7 @@ def asked(vault: Vault, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: 
     monkeypatch.setattr(asking.ask, "__defaults__", (30.0,))
     monkeypatch.setattr(answers, "_CATCH_UP_S", 30.0)
     monkeypatch.setattr(answers, "_BUSY_S", 30.0)
-    monkeypatch.setattr(answers, "MOST_LATE_S", FOREVER_S)
+    monkeypatch.setattr(pulse, "MOST_LATE_S", FOREVER_S)
     return Asked(vault, capfdbinary, monkeypatch)
 
 

@@ -90,6 +90,8 @@ async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, watcher.stop)
+    # While it is suspended, the kernel's queue may overflow in no time, and nobody is told.
+    loop.add_signal_handler(signal.SIGCONT, watcher.distrust, "this process was suspended for a while")
     async for report in watch(watcher):
         if arguments.json:
             print_text(report_text(report))

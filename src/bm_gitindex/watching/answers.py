@@ -15,9 +15,8 @@ from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.statefolder import stamp
 from bm_gitindex.survey import Counters
 from bm_gitindex.syncing.cancellation import in_thread
-from bm_gitindex.watching.folders import is_below
+from bm_gitindex.watching.folders import has_other_names, is_below
 from bm_gitindex.watching.hearsay import is_of_rules
-from bm_gitindex.watching.watcher import MOST_LATE_S
 
 if TYPE_CHECKING:
     from bm_gitindex.changes import Change
@@ -60,7 +59,7 @@ class Answers:
         watcher, began_s = self._watcher, time.perf_counter()
         if watcher.is_polling:
             return Doubt("files are polled")
-        if time.monotonic() - watcher.beat_s > MOST_LATE_S:
+        if watcher.pulse.is_late:
             return Doubt("the watcher was not run for a while")
         token = await watcher.ears.caught_up(_CATCH_UP_S)
         if token is None:
@@ -77,17 +76,10 @@ class Answers:
 
     async def _known(self, token: str, began_s: float) -> Answer | Doubt:
         watcher = self._watcher
-        if not watcher.is_certain or watcher.agenda.awaits_pass or watcher.last_pass is None:
-            return Doubt("a pass over everything is to come")
-        if watcher.index_stamp is None or stamp(watcher.folder.index) != watcher.index_stamp:
-            watcher.note_foreign_change("the index was changed by another process")
-            return Doubt("the index was changed by another process")
-        if watcher.is_configured_anew():
-            watcher.note_foreign_change("the configuration was changed")
-            return Doubt("the configuration was changed")
         pending = watcher.agenda.unsettled | watcher.ears.polled
-        if len(pending) > _MOST_PENDING or b"" in pending or any(map(is_of_rules, pending)):
-            return Doubt("much has changed")
+        doubt = self._doubt() or await in_thread(lambda: self._doubt_about(pending))
+        if doubt:
+            return Doubt(doubt)
         changes: tuple[Change, ...] = ()
         skipped, counters = dict(watcher.skipped), Counters()
         if pending:
@@ -103,6 +95,27 @@ class Answers:
         counters.dirs_seen = len(watcher.ears.armed) + len(watcher.ears.polled)
         listed = tuple(sorted(skipped.values(), key=lambda one: one.path))
         return Answer(Status(watcher.root, changes, listed, counters, time.perf_counter() - began_s), token)
+
+    def _doubt(self) -> str:
+        """Return why what is known may be wrong; empty where it is not."""
+        watcher = self._watcher
+        if not watcher.is_certain or watcher.agenda.awaits_pass or watcher.last_pass is None:
+            return "a pass over everything is to come"
+        changed = ""
+        if watcher.index_stamp is None or stamp(watcher.folder.index) != watcher.index_stamp:
+            changed = "the index was changed by another process"
+        elif watcher.is_configured_anew():
+            changed = "the configuration was changed"
+        if changed:
+            watcher.note_foreign_change(changed)
+        return changed
+
+    def _doubt_about(self, pending: frozenset[bytes]) -> str:
+        """Return why a look at what has changed is not enough; empty where it is."""
+        if len(pending) > _MOST_PENDING or b"" in pending or any(map(is_of_rules, pending)):
+            return "much has changed"
+        has_others = has_other_names(self._watcher.root, pending)
+        return "a file was changed that has other names" if has_others else ""
 
     def _part(self, pending: frozenset[bytes]) -> Status:
         watcher = self._watcher

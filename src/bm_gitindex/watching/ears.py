@@ -13,7 +13,7 @@ from bm_gitindex.rules import GITIGNORE
 from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.watching.agenda import MOST_PATHS
 from bm_gitindex.watching.folders import watchable
-from bm_gitindex.watching.notifier import Notifier
+from bm_gitindex.watching.notifier import ALERT_S, Notifier
 from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Ears:
         self._told: set[bytes] = set()
         self._told_before: set[bytes] = set()
         self._unanswered = 0
+        self._calming: asyncio.TimerHandle | None = None
 
     @property
     def are_open(self) -> bool:
@@ -105,6 +106,7 @@ class Ears:
         name = self._cookies.new()
         heard = self._waiting[name] = asyncio.get_running_loop().create_future()
         notifier.be_alert()
+        self._calm_later()
         try:
             self._cookies.make(name)
             async with asyncio.timeout(timeout_s):
@@ -122,8 +124,21 @@ class Ears:
         self._unanswered = 0
         return name
 
+    def _calm_later(self) -> None:
+        """When no question is expected any more, have the watches look for events less often: an event tells them."""
+        if self._calming is not None:
+            self._calming.cancel()
+        self._calming = asyncio.get_running_loop().call_later(ALERT_S + 1, self._calm)
+
+    def _calm(self) -> None:
+        if self._notifier is not None:
+            with suppress(OSError):
+                self._cookies.make(self._cookies.new())
+
     async def close(self) -> None:
         """Watch nothing any more."""
+        if self._calming is not None:
+            self._calming.cancel()
         notifier, self._notifier = self._notifier, None
         self.armed, self.are_stale = frozenset(), False
         if notifier is not None:

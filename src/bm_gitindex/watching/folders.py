@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.filesystem import LOCAL_TYPES, filesystem_type
+from bm_gitindex.indexfile import read_index
 from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from bm_gitindex.statefolder import StateFolder
 
 
 class Watchable(NamedTuple):
@@ -64,9 +69,42 @@ def folders_of(paths: Iterable[bytes]) -> set[bytes]:
     return found
 
 
+def folders_of_index(state: StateFolder) -> set[bytes]:
+    """Return the folders of the files that a project's index knows, and the root."""
+    with suppress(BmGitIndexError):
+        return folders_of(read_index(state).index)
+    return {b""}
+
+
+def is_there(root: Path, path: bytes) -> bool:
+    """Return whether there is anything at a path."""
+    return os.path.lexists(os.path.join(os.fsencode(root), path))
+
+
+def is_file(root: Path, path: bytes) -> bool:
+    """Return whether there is a regular file: a link that is passed over may give way to one."""
+    try:
+        return stat.S_ISREG(os.lstat(os.path.join(os.fsencode(root), path)).st_mode)
+    except OSError:
+        return False
+
+
 def is_below(path: bytes, folder: bytes) -> bool:
     """Return whether a path is a folder, or something in it."""
     return not folder or path == folder or path.startswith(folder + b"/")
+
+
+def has_other_names(root: Path, paths: Iterable[bytes]) -> bool:
+    """Return whether any of some paths is a file that has other names: an event tells one of them."""
+    base = os.fsencode(root)
+    for path in paths:
+        try:
+            st = os.lstat(os.path.join(base, path))
+        except OSError:
+            continue
+        if stat.S_ISREG(st.st_mode) and st.st_nlink > 1:
+            return True
+    return False
 
 
 def is_utf8(path: bytes) -> bool:

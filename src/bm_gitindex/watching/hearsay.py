@@ -40,6 +40,10 @@ class Hearsay:
             if len(self._ignored) > _REMEMBERED:
                 self._ignored.popitem(last=False)
 
+    def forget(self) -> None:
+        """Take what was ignored for worth a look again."""
+        self._ignored.clear()
+
     def _is_left_out(self, path: bytes) -> bool:
         return bool(path) and any(self._classifier.is_left_out(name) for name in path.split(b"/"))
 

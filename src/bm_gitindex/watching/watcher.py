@@ -7,13 +7,12 @@ import math
 import os
 import random
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bm_gitindex.config import config_path, load_options
 from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.filesystem import is_local
-from bm_gitindex.indexfile import read_index
 from bm_gitindex.memory import Memory
 from bm_gitindex.statefolder import StateFolder, stamp
 from bm_gitindex.syncing.cancellation import ended, in_thread
@@ -21,13 +20,14 @@ from bm_gitindex.syncing.report import SyncRequest
 from bm_gitindex.syncing.session import sync
 from bm_gitindex.watching.agenda import INTERVAL, Agenda
 from bm_gitindex.watching.ears import Ears
-from bm_gitindex.watching.folders import folders_of, is_below, is_utf8
+from bm_gitindex.watching.folders import folders_of_index, has_other_names, is_below, is_file, is_there, is_utf8
 from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
+from bm_gitindex.watching.pulse import Pulse
 from bm_gitindex.watching.report import WatchReport, WatchState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
 
     from bm_gitindex.options import Options, WatchOptions
@@ -40,10 +40,6 @@ MARGIN_S = 2.2
 """After it a file that was young when it was stored can be settled."""
 SETTLE_EVERY_S = 2.0
 """Files are settled together, so that those who edit all the time do not wait for it each time."""
-BEAT_S = 1.0
-MOST_LATE_S = 3.0
-"""Who was not run for so long may have been told less than what happened."""
-CLOCK_SLACK_S = 0.5
 _START = "start"
 _CONFIGURED = "the configuration was changed"
 _AGAIN_S = 60.0
@@ -86,7 +82,7 @@ class Watcher:
         self._is_certain = False
         self._unread: frozenset[bytes] = frozenset()
         """What could not be read when it was last looked at."""
-        self.beat_s = time.monotonic()
+        self.pulse = Pulse(self.distrust)
         self._takes_configured = options is None
         self._config_stamp = stamp(config_path(root))
         self._hearsay = Hearsay(self.options)
@@ -119,7 +115,7 @@ class Watcher:
         self._choose_mode()
         self.agenda.demand_pass(_START, time.monotonic())
         told = 0
-        async with self._beating():
+        async with self.pulse.beating():
             try:
                 while await self._is_due():
                     async with self.work:  # what is due is taken out here, lest a question miss it meanwhile
@@ -138,6 +134,11 @@ class Watcher:
         self._is_certain = False
         self.agenda.demand_pass(what, time.monotonic())
         self._woken.set()
+
+    def distrust(self, why: str) -> None:
+        """Take what is watched for stale, since more may have happened than was told, and pass over everything."""
+        self.ears.are_stale = True
+        self.note_foreign_change(why)
 
     def is_configured_anew(self) -> bool:
         """Return whether the configuration file is another one than that of the options in use."""
@@ -189,6 +190,8 @@ class Watcher:
             if self.is_configured_anew():
                 self._configure()
                 due = due._replace(paths=frozenset(), reason=_CONFIGURED)
+            elif self._told_error and not due.is_pass:
+                return None  # a pass is to come: what was refused is not to be taken in piece by piece
             report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
         except (BmGitIndexError, OSError) as error:
             return self._failed(due, error)
@@ -225,10 +228,11 @@ class Watcher:
         """Look at everything, with all folders watched before that."""
         began_s, cpu_s = time.monotonic(), time.process_time()
         self._is_certain = False
+        self._hearsay.forget()
         if self.ears.are_stale:
             await self.ears.close()
         if self.state.mode == "events" and not self.ears.are_open:
-            await self._arm(await in_thread(self._folders_of_index))
+            await self._arm(await in_thread(lambda: folders_of_index(self.folder)))
         report = await self._sync(())
         await self._watch_new(report, self.ears.armed)
         missed = await self._missed(report) if reason not in (_START, _CONFIGURED) else ()
@@ -277,6 +281,8 @@ class Watcher:
         if b"" in due.paths:
             await self.ears.close()
             return await self._pass("the root was changed")
+        if await in_thread(lambda: has_other_names(self.root, due.paths)):
+            return await self._pass("a file was changed that has other names")
         paths = await self._without_held(self._hearsay.worth_a_look(due.paths), due.overdue)
         if not paths:
             return None
@@ -287,7 +293,9 @@ class Watcher:
         report = await self._sync(paths)
         await self._watch_new(report, still_watched)
         if not report.counters.files_seen and not report.skipped:
-            self._hearsay.is_ignored(await in_thread(lambda: frozenset(filter(self._is_file, paths))))
+            self._hearsay.is_ignored(
+                await in_thread(lambda: frozenset(path for path in paths if is_file(self.root, path)))
+            )
         self.files_seen += report.added - report.deleted
         self._poll_folders()
         skipped = self._take_in_skipped(report, paths)
@@ -297,7 +305,7 @@ class Watcher:
         """Return what is to be looked at now: what is gone waits for a while, unless something has come."""
         added, self.ears.added = self.ears.added, self.ears.added & self.agenda.unsettled
         waiting = paths - overdue
-        gone = await in_thread(lambda: frozenset(path for path in waiting if not self._is_there(path)))
+        gone = await in_thread(lambda: frozenset(path for path in waiting if not is_there(self.root, path)))
         if not added.isdisjoint(paths - gone):
             return paths | self.agenda.release()
         self.agenda.hold(gone, time.monotonic())
@@ -312,7 +320,8 @@ class Watcher:
             watched |= fresh
             if not fresh or not await self._arm(watched):
                 return
-            found = await self._sync(fresh)
+            # Together with what has happened since: what comes into a folder may have come out of another one.
+            found = await self._sync(fresh | self.agenda.unsettled)
             _add(report, found)
             fresh = frozenset(found.folders) - watched - self.ears.polled
         self.agenda.demand_pass("folders come faster than they are looked at", time.monotonic())
@@ -359,39 +368,6 @@ class Watcher:
         kept = {path: one for path, one in before.items() if not any(is_below(path, look) for look in paths)}
         self.skipped = kept | {skipped.path: skipped for skipped in report.skipped}
         return tuple(one for path, one in self.skipped.items() if before.get(path) != one and not one.reason.is_failure)
-
-    def _folders_of_index(self) -> set[bytes]:
-        with suppress(BmGitIndexError):
-            return folders_of(read_index(self.folder).index)
-        return {b""}
-
-    def _is_there(self, path: bytes) -> bool:
-        return os.path.lexists(os.path.join(os.fsencode(self.root), path))
-
-    def _is_file(self, path: bytes) -> bool:
-        return os.path.isfile(os.path.join(os.fsencode(self.root), path))
-
-    @asynccontextmanager
-    async def _beating(self) -> AsyncIterator[None]:
-        """Notice when this process was not run for a while, or the clock was set."""
-        beat = asyncio.ensure_future(self._beat())
-        try:
-            yield
-        finally:
-            beat.cancel()
-            await ended(beat)
-
-    async def _beat(self) -> None:
-        self.beat_s = time.monotonic()
-        ahead_s = time.time() - self.beat_s
-        while True:
-            await asyncio.sleep(BEAT_S)
-            now_s, ahead_before_s = time.monotonic(), ahead_s
-            late_s, self.beat_s, ahead_s = now_s - self.beat_s, now_s, time.time() - now_s
-            if late_s > MOST_LATE_S:
-                self.note_foreign_change(f"nothing was heard for {late_s:.0f} s")
-            elif abs(ahead_s - ahead_before_s) > CLOCK_SLACK_S:
-                self.note_foreign_change("the clock was set, or the machine slept")
 
 
 def _next_turn(at_s: float) -> float:
