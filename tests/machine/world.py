@@ -285,7 +285,7 @@ class World:
         subprocess.run(["cp", "-a", self.folder.root, root], check=True)
         state = StateFolder(root)
         for path in state.path.iterdir():
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.copy(_template(self._base.parent), state.database)
         rebuilt = Vault(root, options)
         rebuilt.sync()

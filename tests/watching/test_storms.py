@@ -162,11 +162,6 @@ def test_nothing_is_lost_where_the_watcher_is_killed_at_any_moment(vault: Vault,
         watcher.leave_nothing()
 
 
-@pytest.mark.xfail(
-    NIGHTLY,
-    reason="of chains of renames what comes is stored and what goes is refused, until no pass is let through any more",
-    strict=False,
-)
 def test_edits_under_way_while_folders_are_renamed_are_known(vault: Vault, tmp_path: Path) -> None:
     write_notes(vault.root, (number for number in range(400) if number % 50 < 10), 400)
     # So many others that folders which are renamed twice, before they are looked at, do not look like an accident.
