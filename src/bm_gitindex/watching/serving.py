@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import socket
+import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.syncing.cancellation import ended
 from bm_gitindex.version import VERSION
@@ -28,6 +29,8 @@ _QUESTION_S = 5.0
 _PARTING_S = 1.0
 """How long those who are connected when the watcher ends may take to hear the rest."""
 _THE_END = ""
+_KEPT: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+"""asyncio would look for the socket by its address, which is that of a descriptor."""
 _MOST_WAITING = 1_000
 """Reports that a follower may be behind; one that reads no more is left."""
 
@@ -88,7 +91,7 @@ class Service:
             try:
                 listener.bind(socket_address(folder_fd, str(folder.path)))
                 folder.watch_socket.chmod(0o600)
-                return await asyncio.start_unix_server(self._serve, sock=listener, limit=_QUESTION_BYTES)
+                return await asyncio.start_unix_server(self._serve, sock=listener, limit=_QUESTION_BYTES, **_KEPT)
             except BaseException:
                 listener.close()
                 raise
