@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the kernel tells differs elsewhere")
 
-LIVES, STEPS = (150, 60) if NIGHTLY else (3, 20)
+LIVES, STEPS = (150, 60) if NIGHTLY else (6, 25)
 _MANY = st.lists(st.tuples(st.integers(0, len(EDITS) - 1), st.integers(0, 11), st.integers(0, 11)), max_size=8)
 _LONGEST_S = 120.0
 """No measure of anything: what takes so long does not come."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALERT_S = 60.0
-"""After a question the next one is expected soon, and events are looked for every 2 ms; else every 30."""
+"""After a question the next one is expected soon, and events are looked for every 2 ms; else every 20."""
 _ALERT_STEP_MS, _ALERT_GATHER_MS = 2, 10
-_CALM_STEP_MS, _CALM_GATHER_MS = 30, 200
+_CALM_STEP_MS, _CALM_GATHER_MS = 20, 200
 """Events are handed on when none has come for a step, and after the second time at the latest."""
 _ADDED = 1
 _NO_TIMEOUT = 0
