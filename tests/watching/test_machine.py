@@ -179,5 +179,3 @@ def test_watcher_comes_to_know_whatever_happens(tmp_path: Path) -> None:
     )
     number = int(os.environ.get("BM_GITINDEX_MACHINE_SEED", "0"))
     run_state_machine_as_test(seed(number)(Watched), settings=lives)
-
-
