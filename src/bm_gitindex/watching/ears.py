@@ -58,6 +58,7 @@ class Ears:
         self._told_before: set[bytes] = set()
         self._unanswered = 0
         self._calming: asyncio.TimerHandle | None = None
+        self._expected_s = 0.0
 
     @property
     def are_open(self) -> bool:
@@ -105,8 +106,7 @@ class Ears:
             return None
         name = self._cookies.new()
         heard = self._waiting[name] = asyncio.get_running_loop().create_future()
-        notifier.be_alert()
-        self._calm_later()
+        notifier.alert_until_s = self._calm_later()
         try:
             self._cookies.make(name)
             async with asyncio.timeout(timeout_s):
@@ -124,13 +124,19 @@ class Ears:
         self._unanswered = 0
         return name
 
-    def _calm_later(self) -> None:
-        """When no question is expected any more, have the watches look for events less often: an event tells them."""
-        if self._calming is not None:
-            self._calming.cancel()
-        self._calming = asyncio.get_running_loop().call_later(ALERT_S + 1, self._calm)
+    def _calm_later(self) -> float:
+        """Return until when more is expected; then the watches look for events less often: an event tells them."""
+        self._expected_s = time.monotonic() + ALERT_S
+        if self._calming is None:
+            self._calming = asyncio.get_running_loop().call_later(ALERT_S + 1, self._calm)
+        return self._expected_s
 
     def _calm(self) -> None:
+        rest_s = self._expected_s - time.monotonic()
+        if rest_s > 0:
+            self._calming = asyncio.get_running_loop().call_later(rest_s + 1, self._calm)
+            return
+        self._calming = None
         if self._notifier is not None:
             with suppress(OSError):
                 self._cookies.make(self._cookies.new())
@@ -139,6 +145,7 @@ class Ears:
         """Watch nothing any more."""
         if self._calming is not None:
             self._calming.cancel()
+            self._calming = None
         notifier, self._notifier = self._notifier, None
         self.armed, self.are_stale = frozenset(), False
         if notifier is not None:
@@ -177,6 +184,8 @@ class Ears:
         if paths:
             self._state.events += len(paths)
             self._state.last_event_s = time.time()
+            if self._notifier is not None:
+                self._notifier.busy_until_s = self._calm_later()
         if len(others) > _most_at_once():
             self.are_stale = True
             self._agenda.demand_pass("so many changes at once that some may not have been told", now_s)

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALERT_S = 60.0
-"""After a question the next one is expected soon, and events are looked for every 2 ms; else every 20."""
+"""For so long after a question the next one is expected, and after an event the next one."""
 _ALERT_STEP_MS, _ALERT_GATHER_MS = 2, 10
-_CALM_STEP_MS, _CALM_GATHER_MS = 20, 200
-"""Events are handed on when none has come for a step, and after the second time at the latest."""
+_BUSY_STEP_MS, _BUSY_GATHER_MS = 10, 200
+_CALM_STEP_MS, _CALM_GATHER_MS = 50, 200
+"""How often events are looked for. They are handed on when none has come for a step, and after the second time at the
+latest. Each look wakes a processor, which is most of what an idle watcher costs."""
 _ADDED = 1
 _NO_TIMEOUT = 0
 _WATCH_LIMIT = "watch limit"
@@ -70,13 +72,20 @@ class Notifier:
         self.failure = ""
         """Why nothing more is heard; empty as long as it is."""
         self.alert_until_s = 0.0
+        """Until then events are looked for as often as for one who waits for an answer."""
+        self.busy_until_s = 0.0
+        """Until then they are looked for as often as while somebody edits."""
         self._system = _opened([*folders, str(cookies.folder)])
         self._thread = threading.Thread(target=self._listen, name="bm-gitindex events", daemon=True)
         self._thread.start()
 
-    def be_alert(self) -> None:
-        """Look for events often, for a while."""
-        self.alert_until_s = time.monotonic() + ALERT_S
+    def _pace(self) -> tuple[int, int]:
+        now_s = time.monotonic()
+        if now_s < self.alert_until_s:
+            return _ALERT_STEP_MS, _ALERT_GATHER_MS
+        if now_s < self.busy_until_s:
+            return _BUSY_STEP_MS, _BUSY_GATHER_MS
+        return _CALM_STEP_MS, _CALM_GATHER_MS
 
     def drain(self, timeout_s: float) -> bool:
         """Hand on all that happened until now, and end; return whether that was all.
@@ -103,9 +112,7 @@ class Notifier:
     def _listen(self) -> None:
         last = ""
         while not last:
-            is_alert = time.monotonic() < self.alert_until_s
-            step_ms = _ALERT_STEP_MS if is_alert else _CALM_STEP_MS
-            gather_ms = _ALERT_GATHER_MS if is_alert else _CALM_GATHER_MS
+            step_ms, gather_ms = self._pace()
             try:
                 found = self._system.watch(gather_ms, step_ms, _NO_TIMEOUT, self._is_closed)
             except (WatchfilesRustInternalError, RuntimeError, OSError) as error:
