@@ -31,6 +31,10 @@ class HeaderTooLargeError(ValueError):
     """The header goes beyond a bound; the message names it."""
 
 
+_LIBYAML_TOO_DEEP = "exceeded maximum nesting depth"
+"""What libyaml from 0.2.6 on says of what is nested thousands of times, before it has told of anything in it."""
+
+
 def load_yaml(text: str, bounds: NoteBounds) -> JsonValue:
     """Return the single document in `text`, `None` for an empty one.
 
@@ -39,6 +43,8 @@ def load_yaml(text: str, bounds: NoteBounds) -> JsonValue:
     try:
         return _YamlReader(text, bounds).document()
     except yaml.YAMLError as error:
+        if getattr(error, "problem", None) == _LIBYAML_TOO_DEEP:
+            raise HeaderTooLargeError(_depth_message(bounds)) from error
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "malformed"
         raise HeaderUnreadableError(str(problem)) from error
 

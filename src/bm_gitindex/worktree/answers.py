@@ -6,7 +6,7 @@ import os
 from hashlib import sha1
 from itertools import compress
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bm_gitindex.worktree.unproven import Unproven
 
@@ -32,12 +32,15 @@ ABOUT = 0xFFFF_FFFF
 """Instead of a number, in the first answer: it names the entries that all others are about."""
 
 
-class Answer(NamedTuple):
+class Answer:
     """What was found in one folder."""
 
-    proof: FolderProof
-    proven: Sequence[int]
-    """The places of its files that are unchanged."""
+    __slots__ = ("proof", "proven")
+
+    def __init__(self, proof: FolderProof, proven: Sequence[int]) -> None:
+        """`proven` are the places of its files that are unchanged."""
+        self.proof = proof
+        self.proven = proven
 
 
 def entries_id(offsets: array[int]) -> bytes:

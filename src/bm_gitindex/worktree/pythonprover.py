@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import compress, groupby, repeat
 from operator import attrgetter, itemgetter
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from bm_gitindex.index.entry import FLAG_EXTENDED, STAT_FIELDS
 from bm_gitindex.index.stat import StatData, Trust, is_regular, stat_changes, stat_data
@@ -48,18 +48,27 @@ _ENDINGS = tuple(ending.encode() for ending in ORDINARY_ENDINGS)
 _BEGINNINGS = tuple(b"\0" + beginning.encode() for beginning in STRANGE_BEGINNINGS)
 
 
-class Limits(NamedTuple):
+class Limits:
     """What a `Classifier` knows that matters here."""
 
-    large_file_bytes: int
-    longest_path: int
+    __slots__ = ("large_file_bytes", "longest_path")
+
+    def __init__(self, large_file_bytes: int, longest_path: int) -> None:
+        self.large_file_bytes = large_file_bytes
+        self.longest_path = longest_path
 
 
-class Known(NamedTuple):
-    """Files that the index has in one folder, and that may be proven."""
+class Known:
+    """Files that the index has in one folder, and that may be proven.
 
-    places: Sequence[int]
-    names: Sequence[str]
+    No named tuple, since that would compile its annotations.
+    """
+
+    __slots__ = ("names", "places")
+
+    def __init__(self, places: Sequence[int], names: Sequence[str]) -> None:
+        self.places = places
+        self.names = names
 
 
 class PythonProver:
@@ -142,7 +151,8 @@ class PythonProver:
     def _take(self, answer: dict[bytes, Answer], found: dict[bytes, FolderProof]) -> int:
         """Add what was answered for a group of folders; return how many files are unchanged."""
         seen = 0
-        for folder, (proof, proven) in answer.items():
+        for folder, answered in answer.items():
+            proof, proven = answered.proof, answered.proven
             if not folder or folder.rpartition(b"/")[0] in found:
                 found[folder] = proof
                 seen += proof[1]
