@@ -64,6 +64,17 @@ def test_a_database_that_cannot_be_asked_leaves_the_status_as_it_is(failing: Vau
     assert [change.path for change in failing.status().changes] == [b"bad.md"]
 
 
+def test_what_a_killed_writer_has_left_is_not_touched(failing: Vault) -> None:
+    database = failing.project.state.database
+    before = {}
+    for ending in ("-wal", "-shm"):
+        path = database.with_name(database.name + ending)
+        path.write_bytes(b"")
+        before[path] = path.stat()
+    assert [change.path for change in failing.status().changes] == [b"bad.md"]
+    assert {path: path.stat() for path in before} == before
+
+
 def test_less_than_four_failures_are_tried_again_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault = Vault(tmp_path / "vault")
     vault.write("bad.md")

@@ -70,7 +70,13 @@ def read_file_count(database: Path) -> int:
 
 
 def read_failures(database: Path) -> list[FileFailure]:
-    """Return the files that could not be read: the last 100 at most. Raises as `read_project_state`."""
+    """Return the files that could not be read: the last 100 at most. Raises as `read_project_state`.
+
+    None are told while somebody writes, or of what a killed writer has left: a status asks, which writes nothing, and
+    SQLite would note its locks in `-shm`.
+    """
+    if any(_size_bytes(_beside(database, ending)) is not None for ending in ("-wal", "-shm")):
+        return []
     return _read(database, lambda connection: _failures(connection, database)) or []
 
 
