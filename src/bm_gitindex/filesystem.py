@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bm_gitindex.index.stat import Trust, low32
@@ -66,7 +67,8 @@ def devices_of_one_clock(state: Path, root: Path) -> frozenset[int]:
     """
     devices = {low32(os.stat(state).st_dev)}
     if all(filesystem_type(path) in LOCAL_TYPES for path in (state, root)):
-        devices.add(low32(os.stat(root).st_dev))
+        with suppress(OSError):  # it has just gone: whoever looks at it next will say so
+            devices.add(low32(os.stat(root).st_dev))
     return frozenset(devices)
 
 
