@@ -33,7 +33,7 @@ class Checksum:
         with self._is_done:
             return self._digest or self._sha1()
 
-    def _compute(self) -> None:
+    def _compute(self) -> None:  # pragma: no cover - a thread that starts without threading is not traced
         try:
             self._digest = self._sha1()
         finally:
