@@ -89,6 +89,7 @@ class Ears:
             except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
                 failure = error  # it has just gone, or was replaced
                 continue
+            notifier.alert_until_s = self._expected_s
             old, self._notifier = self._notifier, notifier
             self.armed, self.polled = frozenset(found.absolute), found.polled
             if old is not None and not await in_thread(partial(_drained, old)):
@@ -185,7 +186,7 @@ class Ears:
             self._state.events += len(paths)
             self._state.last_event_s = time.time()
             if self._notifier is not None:
-                self._notifier.busy_until_s = self._calm_later()
+                self._notifier.alert_until_s = self._calm_later()
         if len(others) > _most_at_once():
             self.are_stale = True
             self._agenda.demand_pass("so many changes at once that some may not have been told", now_s)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 ALERT_S = 60.0
 """For so long after a question the next one is expected, and after an event the next one."""
 _ALERT_STEP_MS, _ALERT_GATHER_MS = 2, 10
-_BUSY_STEP_MS, _BUSY_GATHER_MS = 10, 200
 _CALM_STEP_MS, _CALM_GATHER_MS = 50, 200
 """How often events are looked for. They are handed on when none has come for a step, and after the second time at the
 latest. Each look wakes a processor, which is most of what an idle watcher costs."""
@@ -72,19 +71,14 @@ class Notifier:
         self.failure = ""
         """Why nothing more is heard; empty as long as it is."""
         self.alert_until_s = 0.0
-        """Until then events are looked for as often as for one who waits for an answer."""
-        self.busy_until_s = 0.0
-        """Until then they are looked for as often as while somebody edits."""
+        """Until then events are looked for as often as for one who waits."""
         self._system = _opened([*folders, str(cookies.folder)])
         self._thread = threading.Thread(target=self._listen, name="bm-gitindex events", daemon=True)
         self._thread.start()
 
     def _pace(self) -> tuple[int, int]:
-        now_s = time.monotonic()
-        if now_s < self.alert_until_s:
+        if time.monotonic() < self.alert_until_s:
             return _ALERT_STEP_MS, _ALERT_GATHER_MS
-        if now_s < self.busy_until_s:
-            return _BUSY_STEP_MS, _BUSY_GATHER_MS
         return _CALM_STEP_MS, _CALM_GATHER_MS
 
     def drain(self, timeout_s: float) -> bool:
