@@ -14,9 +14,9 @@ import sqlite3
 import stat
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import URL, NullPool, event, inspect, text
+from sqlalchemy import URL, NullPool, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import AdaptedConnection, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -128,9 +128,8 @@ async def _open(path: Path, database: str, query: tuple[str, ...], begin: str) -
     with _errors_translated(path):
         connection = await _engine(database, query, begin).connect()
     try:
-        await _pragma(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}")
-        await _pragma(connection, "foreign_keys = ON")
-        await _pragma(connection, "trusted_schema = OFF")  # what came with the file runs no functions
+        # What came with the file runs no functions.
+        await _pragmas(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}", "foreign_keys = ON", "trusted_schema = OFF")
         yield connection
     finally:
         await connection.close()
@@ -149,7 +148,8 @@ def _engine(database: str, query: tuple[str, ...], begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        adapted = cast("AdaptedConnection", connection.connection.dbapi_connection)
+        adapted.run_async(lambda driver: driver.execute_fetchall(begin))
 
     return engine
 
@@ -172,23 +172,27 @@ async def _empty_wal(connection: AsyncConnection) -> None:
     await _pragma(connection, "wal_checkpoint(TRUNCATE)")
 
 
+async def _pragmas(connection: AsyncConnection, *pragmas: str) -> None:
+    """Run some pragmas of which nothing is asked, with one call to the thread that has the connection."""
+    driver_connection = (await connection.get_raw_connection()).driver_connection
+    assert driver_connection is not None
+    await driver_connection.executescript("".join(f"PRAGMA {pragma};" for pragma in pragmas))
+
+
 async def _pragma(connection: AsyncConnection, pragma: str) -> Any:
     """Run a pragma outside of any transaction, where alone most of them take effect; return its first value."""
     driver_connection = (await connection.get_raw_connection()).driver_connection
     assert driver_connection is not None
-    async with driver_connection.execute(f"PRAGMA {pragma}") as cursor:
-        row = await cursor.fetchone()
-    return None if row is None else row[0]
+    rows = await driver_connection.execute_fetchall(f"PRAGMA {pragma}")
+    return next((value for value, *_ in rows), None)
 
 
 def _migrate(connection: Connection, path: Path) -> None:
-    tables = inspect(connection).get_table_names()
-    revision = None
-    if "alembic_version" in tables:
-        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    revision = _revision(connection)
     if revision == SCHEMA_HEAD:
         return
     if revision is None:
+        tables = inspect(connection).get_table_names()
         if not metadata.tables.keys().isdisjoint(tables):
             detail = ValueError("there are tables, but no revision of their schema")
             raise damaged(path, detail) from detail
@@ -199,6 +203,15 @@ def _migrate(connection: Connection, path: Path) -> None:
     from bm_gitindex.entities.migrations import upgrade_to_head
 
     upgrade_to_head(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return which schema the database has; None where it does not say."""
+    query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version')"
+    if not connection.exec_driver_sql(query).scalar():
+        return None
+    revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return revision
 
 
 def _create_private(path: Path) -> None:

@@ -15,7 +15,7 @@ from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.statefolder import stamp
 from bm_gitindex.survey import Counters
 from bm_gitindex.syncing.cancellation import in_thread
-from bm_gitindex.watching.folders import has_other_names, is_below
+from bm_gitindex.watching.folders import has_other_names, is_below, stats_of
 from bm_gitindex.watching.hearsay import is_of_rules
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Answers:
         """Return why a look at what has changed is not enough; empty where it is."""
         if len(pending) > _MOST_PENDING or b"" in pending or any(map(is_of_rules, pending)):
             return "much has changed"
-        has_others = has_other_names(self._watcher.root, pending)
+        has_others = any(map(has_other_names, stats_of(self._watcher.root, pending).values()))
         return "a file was changed that has other names" if has_others else ""
 
     def _part(self, pending: frozenset[bytes]) -> Status:

@@ -179,7 +179,7 @@ class Ears:
         now_s = time.monotonic()
         paths = [relative for path in others if (relative := self._relative(path)) is not None]
         added = [relative for path in events.added & others if (relative := self._relative(path)) is not None]
-        self._agenda.changed(paths, now_s - events.quiet_s)
+        self._agenda.changed(paths, events.last_s)
         self.added.update(added)
         self._told.update(paths if len(self._told) <= MOST_PATHS else (b"",))
         if paths:

@@ -76,9 +76,14 @@ def folders_of_index(state: StateFolder) -> set[bytes]:
     return {b""}
 
 
-def is_there(root: Path, path: bytes) -> bool:
-    """Return whether there is anything at a path."""
-    return os.path.lexists(os.path.join(os.fsencode(root), path))
+def stats_of(root: Path, paths: Iterable[bytes]) -> dict[bytes, os.stat_result]:
+    """Return the stats of those paths at which there is anything."""
+    base = os.fsencode(root)
+    stats = {}
+    for path in paths:
+        with suppress(OSError):
+            stats[path] = os.lstat(os.path.join(base, path))
+    return stats
 
 
 def is_file(root: Path, path: bytes) -> bool:
@@ -94,17 +99,9 @@ def is_below(path: bytes, folder: bytes) -> bool:
     return not folder or path == folder or path.startswith(folder + b"/")
 
 
-def has_other_names(root: Path, paths: Iterable[bytes]) -> bool:
-    """Return whether any of some paths is a file that has other names: an event tells one of them."""
-    base = os.fsencode(root)
-    for path in paths:
-        try:
-            st = os.lstat(os.path.join(base, path))
-        except OSError:
-            continue
-        if stat.S_ISREG(st.st_mode) and st.st_nlink > 1:
-            return True
-    return False
+def has_other_names(st: os.stat_result) -> bool:
+    """Return whether this is a file that has other names: an event tells one of them."""
+    return stat.S_ISREG(st.st_mode) and st.st_nlink > 1
 
 
 def is_utf8(path: bytes) -> bool:

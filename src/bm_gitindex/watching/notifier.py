@@ -40,8 +40,8 @@ class Events(NamedTuple):
     paths: frozenset[str]
     added: frozenset[str]
     """Those of them that are said to have come: a hint."""
-    quiet_s: float
-    """For how long nothing has happened since."""
+    last_s: float
+    """About when the last of it happened, by the monotonic clock."""
 
 
 class WatchLimitError(BmGitIndexError):
@@ -115,10 +115,11 @@ class Notifier:
                 return
             if isinstance(found, str):
                 return
+            last_s = time.monotonic() - step_ms / 1000
             paths = frozenset(path for _, path in found)
             last = self._last_cookie if self._last_cookie and self._cookies.path(self._last_cookie) in paths else ""
             added = frozenset(path for kind, path in found if kind == _ADDED)
-            self._on_events(Events(paths, added, step_ms / 1000))
+            self._on_events(Events(paths, added, last_s))
         self._is_complete = True
 
 

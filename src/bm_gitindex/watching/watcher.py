@@ -20,7 +20,7 @@ from bm_gitindex.syncing.report import SyncRequest
 from bm_gitindex.syncing.session import sync
 from bm_gitindex.watching.agenda import INTERVAL, Agenda
 from bm_gitindex.watching.ears import Ears
-from bm_gitindex.watching.folders import folders_of_index, has_other_names, is_below, is_file, is_there, is_utf8
+from bm_gitindex.watching.folders import folders_of_index, has_other_names, is_below, is_file, is_utf8, stats_of
 from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
 from bm_gitindex.watching.pulse import Pulse
@@ -281,9 +281,11 @@ class Watcher:
         if b"" in due.paths:
             await self.ears.close()
             return await self._pass("the root was changed")
-        if await in_thread(lambda: has_other_names(self.root, due.paths)):
+        stats = await in_thread(lambda: stats_of(self.root, due.paths))
+        if any(map(has_other_names, stats.values())):
             return await self._pass("a file was changed that has other names")
-        paths = await self._without_held(self._hearsay.worth_a_look(due.paths), due.overdue)
+        paths = self._hearsay.worth_a_look(due.paths)
+        paths = self._without_held(paths, gone=paths - due.overdue - stats.keys())
         if not paths:
             return None
         replaced = self.ears.armed.intersection(paths)
@@ -301,11 +303,9 @@ class Watcher:
         skipped = self._take_in_skipped(report, paths)
         return WatchReport(report, tuple(sorted(paths)), skipped=skipped)
 
-    async def _without_held(self, paths: frozenset[bytes], overdue: frozenset[bytes]) -> frozenset[bytes]:
+    def _without_held(self, paths: frozenset[bytes], gone: frozenset[bytes]) -> frozenset[bytes]:
         """Return what is to be looked at now: what is gone waits for a while, unless something has come."""
         added, self.ears.added = self.ears.added, self.ears.added & self.agenda.unsettled
-        waiting = paths - overdue
-        gone = await in_thread(lambda: frozenset(path for path in waiting if not is_there(self.root, path)))
         if not added.isdisjoint(paths - gone):
             return paths | self.agenda.release()
         self.agenda.hold(gone, time.monotonic())
