@@ -40,7 +40,7 @@ CONFIGURATIONS: dict[str, list[object]] = {
 TRUSTS: dict[str, list[object]] = {"trust_ctime": FLAGS, "check_stat": [None, "default", "minimal"]}
 
 
-class Project(RuleBasedStateMachine):
+class Life(RuleBasedStateMachine):
     """A world that begins with a few files; at the end all must be well, whatever has happened."""
 
     base: ClassVar[Path]
@@ -53,23 +53,36 @@ class Project(RuleBasedStateMachine):
         self.place = self.base / f"{next(self._numbers)}"
         self.place.mkdir()
 
-    def begin(self, clock: KernelClock | OwnClock, configuration: dict[str, object], *, is_settled: bool) -> None:
+    def begin(self, clock: KernelClock | OwnClock, configuration: dict[str, object]) -> None:
         self.world = World(self.place, clock, self.monkeypatch)
         for name, value in configuration.items():
             self.world.configure(name, value)
         for number in range(4):
             self.world.edit(Folder.write_new, number, number)
-        if is_settled:
-            self.world.settle()
+
+    def end(self) -> None:
+        """See that all is well."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """Leave nothing behind."""
+        self.monkeypatch.undo()
+        shutil.rmtree(self.place)
 
     def teardown(self) -> None:
         try:
             if hasattr(self, "world"):
-                self.world.full_sync(paranoid=True)
-                self.world.compare_with_rebuild()
+                self.end()
         finally:
-            self.monkeypatch.undo()
-            shutil.rmtree(self.place)
+            self.leave()
+
+
+class Project(Life):
+    """A life in which nobody syncs but when a rule says so."""
+
+    def end(self) -> None:
+        self.world.full_sync(paranoid=True)
+        self.world.compare_with_rebuild()
 
 
 class Editing(RuleBasedStateMachine):
@@ -237,7 +250,9 @@ class OwnTime(Project, Editing, Configuring, Befalling, Syncing):
     ) -> None:
         self.clock = OwnClock(self.monkeypatch, half_seconds * HALF_SECOND_NS)
         configuration: dict[str, object] = {"trust_ctime": trust_ctime, "large_file_bytes": large_file_bytes}
-        self.begin(self.clock, configuration, is_settled=is_settled)
+        self.begin(self.clock, configuration)
+        if is_settled:
+            self.world.settle()
 
     @counted_rule(half_seconds=st.sampled_from([1, 1, 2, 3, 4, 5, 10]))
     def tick(self, half_seconds: int) -> None:
@@ -288,4 +303,6 @@ class KernelTime(Project, Editing, Configuring, Befalling, Syncing):
     @initialize(large_file_bytes=st.sampled_from([None, 1000]), is_settled=st.booleans())
     def begin_with(self, large_file_bytes: int | None, is_settled: bool) -> None:
         configuration: dict[str, object] = {"trust_ctime": True, "large_file_bytes": large_file_bytes}
-        self.begin(KernelClock(self.monkeypatch), configuration, is_settled=is_settled)
+        self.begin(KernelClock(self.monkeypatch), configuration)
+        if is_settled:
+            self.world.settle()

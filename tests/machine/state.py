@@ -47,11 +47,7 @@ class State:
 
     def image(self) -> dict[str, tuple[bytes, int, int]]:
         """Return every file of the state folder: its bytes, its mtime, its inode."""
-        found = {}
-        for path in sorted(self._folder.path.iterdir()):
-            st = path.stat()
-            found[path.name] = (path.read_bytes(), st.st_mtime_ns, st.st_ino)
-        return found
+        return {path.name: _image(path) for path in sorted(self._folder.path.iterdir())}
 
     def entries(self) -> dict[bytes, Entry]:
         """Return the index."""
@@ -170,7 +166,7 @@ class State:
 
     def _ours(self) -> list[tuple[str, tuple[bytes, int, int]]]:
         names = ("index", "index.own", _DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm")
-        return [(name, file) for name, file in self.image().items() if name in names]
+        return [(name, _image(path)) for name in names if (path := self._folder.path / name).exists()]
 
     def _copy(self, i: int) -> dict[str, tuple[bytes, int]]:
         return self._copies[i % len(self._copies)]
@@ -192,6 +188,11 @@ class State:
     def _stamp(self, name: str) -> None:
         stamp_ns = self._clock.stamp_ns()
         os.utime(self._folder.path / name, ns=(stamp_ns, stamp_ns))
+
+
+def _image(path: Path) -> tuple[bytes, int, int]:
+    st = path.stat()
+    return path.read_bytes(), st.st_mtime_ns, st.st_ino
 
 
 def _answer(uri: str, query: str) -> list[tuple[Any, ...]]:

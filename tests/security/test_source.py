@@ -19,9 +19,12 @@ SOURCES = {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in s
 
 # --- SQL -------------------------------------------------------------------------------------------------------------
 
-SQL_CALLS = {"execute", "executemany", "executescript", "exec_driver_sql", "text", "literal_column", "DDL"}
+SQL_CALLS = {"execute", "executemany", "executescript", "execute_fetchall", "exec_driver_sql"}
+SQL_CALLS |= {"text", "literal_column", "DDL"}
 SQL_CALLS |= {"fetch", "fetchrow", "fetchval", "cursor"}  # asyncpg's
 CONSTANTS_ALLOWED = {
+    ("entities/connection.py", "sql"): "what SQLAlchemy hands to its driver",
+    ("entities/database.py", "_BUSY_TIMEOUT_MS"): "a number of the source",
     ("entities/database.py", "begin"): "BEGIN or BEGIN IMMEDIATE, by the two callers of `_open`",
     ("entities/database.py", "pragma"): "by `_pragma`, the arguments of which are checked below",
     ("entities/inserts.py", "statement"): "what SQLAlchemy makes of a table of the schema, by `_prepared`",

@@ -6,31 +6,36 @@ beside a watcher in a process of its own, which is suspended, killed and started
 
 from __future__ import annotations
 
-import itertools
 import os
-import shutil
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, run_state_machine_as_test
 
 from bm_gitindex import SyncRequest
+from bm_gitindex.errors import IndexDamagedError
+from bm_gitindex.indexlock import lock_index
 from machine.clock import KernelClock
 from machine.folder import EDITS, Folder
-from machine.rules import Configuring, Editing
+from machine.kill import fork_killed, reap
+from machine.rules import FEW, Befalling, Configuring, Editing, Life
+from machine.state import State
 from machine.tally import counted_rule
-from machine.world import World
 from support.profile import NIGHTLY
 from support.vault import Vault
 from support.watchers import LiveWatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from bm_gitindex import Status
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what the kernel tells differs elsewhere")
 
@@ -38,6 +43,7 @@ LIVES, STEPS = (150, 60) if NIGHTLY else (6, 25)
 _MANY = st.lists(st.tuples(st.integers(0, len(EDITS) - 1), st.integers(0, 11), st.integers(0, 11)), max_size=8)
 _LONGEST_S = 120.0
 """No measure of anything: what takes so long does not come."""
+_INTERVAL_S = 0.5
 
 
 class TrueClock(KernelClock):
@@ -47,26 +53,82 @@ class TrueClock(KernelClock):
         """Change nothing."""
 
 
-class Watched(Editing, Configuring):
-    """A project with a watcher, which may be gone for a while."""
+class LockedState(State):
+    """A state folder that things befall between two syncs, whoever syncs: the doings of one who holds the lock."""
 
-    base: ClassVar[Path]
-    _numbers = itertools.count()
+    def __init__(self, root: Path, clock: KernelClock, on_befall: Callable[[], object]) -> None:
+        super().__init__(root, clock)
+        self._on_befall = on_befall
+        self._is_held = False
+
+    def restore_index(self, i: int, j: int) -> None:
+        with self._held():
+            super().restore_index(i, j)
+
+    def restore_all(self, i: int, j: int) -> None:
+        with self._held():
+            super().restore_all(i, j)
+
+    def restore_database(self, i: int) -> None:
+        with self._held():
+            super().restore_database(i)
+
+    def delete_index(self) -> None:
+        with self._held():
+            super().delete_index()
+
+    def delete_database(self, *, with_companions: bool) -> None:
+        with self._held():
+            super().delete_database(with_companions=with_companions)
+
+    def damage_index(self, i: int, j: int) -> None:
+        with self._held():
+            super().damage_index(i, j)
+
+    def damage_database(self, i: int, j: int) -> None:
+        with self._held():
+            super().damage_database(i, j)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if self._is_held:
+            yield
+            return
+        self._on_befall()
+        with self.at_rest():
+            self._is_held = True
+            try:
+                yield
+            finally:
+                self._is_held = False
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Hold the lock, so that nobody syncs."""
+        self._folder.ensure()
+        with lock_index(self._folder, _LONGEST_S, "a test"):
+            yield
+
+
+class Watched(Life, Editing, Configuring, Befalling):
+    """A project with a watcher, which may be gone for a while, and what else "Never wrong" has happen."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.monkeypatch = pytest.MonkeyPatch()
-        self.place = self.base / f"{next(self._numbers)}"
-        self.place.mkdir()
-        self.is_up = self.is_suspended = False
+        self.is_up = self.is_suspended = self.is_befallen = False
 
     @initialize()
-    def begin(self) -> None:
-        self.world: Any = World(self.place, TrueClock(), self.monkeypatch)
-        for number in range(6):
-            self.world.edit(Folder.write_new, number, number)
-        self.watcher = LiveWatcher(Vault(self.world.folder.root), self.place / "watch.log")
+    def begin_with(self) -> None:
+        self.begin(TrueClock(), {})
+        self.world.state = self.state = LockedState(self.world.folder.root, TrueClock(), self.about_to_befall)
+        self.watch()
+
+    def watch(self) -> None:
+        """Have the project watched, wherever it is."""
+        self.watcher = LiveWatcher(Vault(self.world.folder.root), self.place / "watch.log", _INTERVAL_S)
         self.start()
+
+    # --- what befalls the watcher ------------------------------------------------------------------------------------
 
     @counted_rule()
     def start(self) -> None:
@@ -101,37 +163,55 @@ class Watched(Editing, Configuring):
             self.watcher.send(signal.SIGCONT)
             self.is_suspended = False
 
+    # --- what others do beside it ------------------------------------------------------------------------------------
+
     @counted_rule(edits=_MANY)
     def many_edits(self, edits: list[tuple[int, int, int]]) -> None:
         """Do several things at once, as programs do."""
         for doing, i, j in edits:
             self.world.edit(EDITS[doing], i, j)
 
-    @counted_rule()
-    def sync_beside(self) -> None:
+    @counted_rule(chosen=st.lists(FEW, max_size=2), is_paranoid=st.booleans())
+    def sync_beside(self, chosen: list[int], is_paranoid: bool) -> None:
         self.resume()
-        self.world.project.sync_blocking((), SyncRequest(wait_s=_LONGEST_S, allow_mass_delete=True))
+        self._sync(self._paths(chosen), is_paranoid=is_paranoid)
+
+    @counted_rule(at=st.integers(0, 70), chosen=st.lists(FEW, max_size=2))
+    def killed_sync_beside(self, at: int, chosen: list[int]) -> None:
+        self.resume()
+        reap(fork_killed(lambda: self._sync(self._paths(chosen)), at))
+
+    def about_to_befall(self) -> None:
+        """Be ready for what needs the lock, and of which nobody is told."""
+        self.resume()
+        self.is_befallen = True
+
+    @counted_rule(i=FEW, j=FEW)
+    def git_writes_slowly(self, i: int, j: int) -> None:
+        self.resume()  # it needs a sync
+        self.world.git_writes_slowly(i, j)
 
     @counted_rule()
-    def delete_index(self) -> None:
-        self.world.state.delete_index()
+    def move_elsewhere(self) -> None:
+        """Go on in another place, with another watcher."""
+        self.stop()
+        self.world.move_elsewhere()
+        self.watch()
 
     @counted_rule()
     def wait_a_moment(self) -> None:
         """Let what is young become old, and what is held be let go of."""
         time.sleep(0.3)
 
+    # --- what must hold ----------------------------------------------------------------------------------------------
+
     @counted_rule()
     def ask(self) -> None:
         """Whatever the watcher says, a look at every file says the same, or the watcher has synced in between."""
         if not self.is_up or self.is_suspended:
             return
-        before, found, after = (
-            self.watcher.told_status(),
-            self.world.project.status(),
-            self.watcher.told_status(),
-        )
-        if before is not None and after is not None:
+        before, found, after = self.watcher.told_status(), self._status(), self.watcher.told_status()
+        if before is not None and found is not None and after is not None:
             assert found.changes in (before.changes, after.changes)
 
     @counted_rule()
@@ -140,30 +220,58 @@ class Watched(Editing, Configuring):
         self.resume()
         if not self.world.folder.names():  # an emptied root stops every sync, as it should
             self.world.edit(Folder.write_new, 0, 0)
-        deadline_s = time.monotonic() + _LONGEST_S
-        while not self._is_at_rest():
-            assert time.monotonic() < deadline_s, self.watcher.state()
-            time.sleep(0.02)
-        self.world.compare_with_rebuild()
-        assert self.world.project.verify().ok
+        if self.is_befallen:  # nobody tells of what befalls a database: a pass finds out, which must begin after it
+            self._wait_for(lambda: self._passes() >= 1)
+            passes = self._passes()
+            self._wait_for(lambda: self._passes() >= passes + 2)
+            self.is_befallen = False
+        self._wait_for(self._is_at_rest)
+        with self.state.at_rest():
+            self.world.compare_with_rebuild()
+            assert self.world.project.verify().ok
+            self.state.back_up()
+
+    def end(self) -> None:
+        self.come_to_rest()
+
+    def leave(self) -> None:
+        if hasattr(self, "watcher"):
+            self.watcher.leave_nothing()
+        super().leave()
+
+    # --- how it is done ----------------------------------------------------------------------------------------------
+
+    def _sync(self, paths: list[bytes], *, is_paranoid: bool = False) -> None:
+        request = SyncRequest(paranoid=is_paranoid, wait_s=_LONGEST_S, allow_mass_delete=True)
+        self.world.project.sync_blocking(paths, request)
+
+    def _paths(self, chosen: list[int]) -> list[bytes]:
+        known = sorted({*self.world.folder.names(), *self.world.folder.folders()})
+        return [known[number % len(known)] for number in chosen if known]
+
+    def _status(self) -> Status | None:
+        """Return what a look at every file says; None while the index is damaged."""
+        try:
+            return self.world.project.status()
+        except IndexDamagedError:
+            return None
+
+    def _passes(self) -> int:
+        return int(self.watcher.state().get("passes", 0))
 
     def _is_at_rest(self) -> bool:
         told = self.watcher.told_status()
         if told is None or told.changes or self.watcher.state().get("queue"):
             return False
-        found = self.world.project.status()
+        found = self._status()
         again = self.watcher.told_status()
-        return again is not None and not again.changes and not found.changes
+        return again is not None and not again.changes and found is not None and not found.changes
 
-    def teardown(self) -> None:
-        try:
-            if hasattr(self, "world"):
-                self.come_to_rest()
-        finally:
-            if hasattr(self, "watcher"):
-                self.watcher.leave_nothing()
-            self.monkeypatch.undo()
-            shutil.rmtree(self.place)
+    def _wait_for(self, condition: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + _LONGEST_S
+        while not condition():
+            assert time.monotonic() < deadline_s, self.watcher.state()
+            time.sleep(0.02)
 
 
 @pytest.mark.no_cover
@@ -176,6 +284,8 @@ def test_watcher_comes_to_know_whatever_happens(tmp_path: Path) -> None:
         database=None,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # what happens at the same time does not happen again for a shorter life
+        report_multiple_bugs=False,
     )
     number = int(os.environ.get("BM_GITINDEX_MACHINE_SEED", "0"))
     run_state_machine_as_test(seed(number)(Watched), settings=lives)

@@ -127,7 +127,7 @@ class Adopting:
             written += len(rows)
         await self._connection.run_sync(adoption.drop)
         self._is_begun = False
-        while (await resolve_some(self._connection, self._project_id)).decided:
+        while not (await resolve_some(self._connection, self._project_id)).is_last:
             pass
         return Finished(written, links_before, await self._resolved_links())
 

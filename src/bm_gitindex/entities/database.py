@@ -20,6 +20,7 @@ from sqlalchemy import URL, NullPool, event, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bm_gitindex.entities.connection import connector
 from bm_gitindex.entities.creation import create_schema
 from bm_gitindex.entities.schema import metadata
 from bm_gitindex.entities.sqliteerrors import damaged, translated
@@ -41,6 +42,8 @@ _ROOM_BYTES = 64 * 1024
 _KEPT_ENGINES = 4
 """To read and to write two projects: others are made anew, so that a process that syncs many keeps little of each."""
 _DRIVER = "sqlite+aiosqlite"
+_HAS_REVISION = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version')"
+_REVISION = "SELECT version_num FROM alembic_version"
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -129,7 +132,9 @@ async def _open(path: Path, database: str, query: tuple[str, ...], begin: str) -
         connection = await _engine(database, query, begin).connect()
     try:
         # What came with the file runs no functions.
-        await _pragmas(connection, f"busy_timeout = {_BUSY_TIMEOUT_MS}", "foreign_keys = ON", "trusted_schema = OFF")
+        await (await _driver_connection(connection)).executescript(
+            f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
+        )
         yield connection
     finally:
         await connection.close()
@@ -142,9 +147,8 @@ def _engine(database: str, query: tuple[str, ...], begin: str) -> AsyncEngine:
     For who syncs again and again, they take as long to compile as to run.
     """
     url = URL.create(_DRIVER, database=database, query=dict(parameter.split("=") for parameter in query))
-    engine = create_async_engine(
-        url, poolclass=NullPool, connect_args={"isolation_level": None}, json_serializer=json_text
-    )
+    arguments = {"isolation_level": None, "async_creator_fn": connector}
+    engine = create_async_engine(url, poolclass=NullPool, connect_args=arguments, json_serializer=json_text)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -172,19 +176,16 @@ async def _empty_wal(connection: AsyncConnection) -> None:
     await _pragma(connection, "wal_checkpoint(TRUNCATE)")
 
 
-async def _pragmas(connection: AsyncConnection, *pragmas: str) -> None:
-    """Run some pragmas of which nothing is asked, with one call to the thread that has the connection."""
-    driver_connection = (await connection.get_raw_connection()).driver_connection
-    assert driver_connection is not None
-    await driver_connection.executescript("".join(f"PRAGMA {pragma};" for pragma in pragmas))
-
-
 async def _pragma(connection: AsyncConnection, pragma: str) -> Any:
     """Run a pragma outside of any transaction, where alone most of them take effect; return its first value."""
+    rows = await (await _driver_connection(connection)).execute_fetchall(f"PRAGMA {pragma}")
+    return next((value for value, *_ in rows), None)
+
+
+async def _driver_connection(connection: AsyncConnection) -> Any:
     driver_connection = (await connection.get_raw_connection()).driver_connection
     assert driver_connection is not None
-    rows = await driver_connection.execute_fetchall(f"PRAGMA {pragma}")
-    return next((value for value, *_ in rows), None)
+    return driver_connection
 
 
 def _migrate(connection: Connection, path: Path) -> None:
@@ -207,10 +208,9 @@ def _migrate(connection: Connection, path: Path) -> None:
 
 def _revision(connection: Connection) -> str | None:
     """Return which schema the database has; None where it does not say."""
-    query = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version')"
-    if not connection.exec_driver_sql(query).scalar():
+    if not connection.exec_driver_sql(_HAS_REVISION).scalar():
         return None
-    revision: str | None = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    revision: str | None = connection.exec_driver_sql(_REVISION).scalar()
     return revision
 
 

@@ -8,6 +8,7 @@ one of its keys are marked pending; only those are decided again. What a link ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select, update
@@ -31,16 +32,18 @@ if TYPE_CHECKING:
 
 _NOTE_SUFFIX = ".md"
 _RESOLVE_CHUNK = 2_000
+_KEPT_STATEMENTS = 4
+"""Of so many projects: one takes longer to build than to run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """How far one step of resolution came."""
 
-    decided: int
-    """Relations that were pending and are not any more; 0 when none is left."""
     found: int
-    """Those of them that now lead to an entity."""
+    """Relations that were pending, and now lead to an entity."""
+    is_last: bool
+    """Whether no pending relation is left."""
 
 
 def changed_keys(changes: Iterable[Renaming]) -> set[str]:
@@ -74,9 +77,10 @@ async def release_incoming(connection: AsyncConnection, entity_ids: Iterable[int
 async def resolve_some(connection: AsyncConnection, project_id: int) -> Resolved:
     """Decide a bounded number of pending relations, in one statement that brings back no more than their ids."""
     to_ids = (await connection.execute(decide_some(project_id))).scalars().all()
-    return Resolved(decided=len(to_ids), found=sum(to_id is not None for to_id in to_ids))
+    return Resolved(found=sum(to_id is not None for to_id in to_ids), is_last=len(to_ids) < _RESOLVE_CHUNK)
 
 
+@lru_cache(_KEPT_STATEMENTS)
 def decide_some(project_id: int) -> ReturningUpdate[int | None]:
     """Return the statement: for each relation, one look-up in an index by each rule, until one finds what is meant."""
     some = (

@@ -221,9 +221,9 @@ class EntityStore:
         while True:
             async with self._database.transaction() as connection:
                 resolved = await resolve_some(connection, self._project_id)
-            if resolved.decided == 0:
-                return found
             found += resolved.found
+            if resolved.is_last:
+                return found
 
     @asynccontextmanager
     async def adopting(self) -> AsyncIterator[Adopting]:
@@ -239,11 +239,15 @@ class EntityStore:
 
     async def record_failures(self, failures: Sequence[FileFailure]) -> None:
         """Remember each failure in place of what is remembered of its path; the oldest beyond 100 are dropped."""
+        if not failures:
+            return
         async with self._database.transaction() as connection:
             await write_failures(connection, self._project_id, failures)
 
     async def clear_failures(self, paths: Sequence[bytes]) -> None:
         """Forget the failures of these paths."""
+        if not paths:
+            return
         async with self._database.transaction() as connection:
             await delete_failures(connection, self._project_id, paths)
 
