@@ -121,7 +121,7 @@ def latencies_ms(watcher: Watched, maker: VaultMaker, notes: int, edits: int) ->
     with closing(sqlite3.connect(f"{watcher.place.ours.database.as_uri()}?mode=ro", uri=True)) as connection:
         for edit, number in enumerate(numbers):
             time.sleep(chance.uniform(_LEAST_PAUSE_S, _MOST_PAUSE_S))
-            content = f"{maker.text(number)}\n- [edit] number {edit} of {edits}\n".encode()
+            content = f"{maker.text(number)}\n- [edit] number {edit}, in the run of {time.time_ns()}\n".encode()
             found.append(_latency_ms(watcher.place.vault, maker.path(number), content, connection))
     for number in set(numbers):
         (watcher.place.vault / maker.path(number)).write_bytes(maker.text(number).encode())
