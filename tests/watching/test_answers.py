@@ -340,6 +340,18 @@ async def test_whoever_follows_is_told_each_report_and_when_the_watcher_ends(vau
     assert json.loads(lines[1].partition(b" ")[2])["changed"] == ["one.md"]
 
 
+async def test_a_follower_that_reads_no_more_is_left(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_MOST_WAITING", 2)
+    service = serving.Service(vault.project.watcher())
+    async with service.open():
+        lines = asking.listen(str(vault.state_path), "follow", None)
+        assert await asyncio.to_thread(next, lines) == b"following"
+        for number in range(5):  # and nobody has a turn meanwhile
+            service.tell(bmg.WatchReport(None, notes=(f"number {number}",)))
+        told = [json.loads(line.partition(b" ")[2])["notes"] for line in await asyncio.to_thread(list, lines)]
+    assert told == [["number 0"], ["number 1"]]
+
+
 def _has_follower() -> bool:
     names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
     return "Service._serve" in names

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -181,3 +182,35 @@ def test_a_watcher_that_does_not_come_up_is_told_with_its_last_words(vault: Vaul
 def has_output(process: subprocess.Popen[bytes]) -> bool:
     assert process.stdout is not None
     return bool(select.select([process.stdout], [], [], 0)[0])
+
+
+_TELLING = """
+import os, sys
+from pathlib import Path
+from bm_gitindex.statefolder import StateFolder
+from bm_gitindex.watching import daemon
+daemon._LOG_BYTES = 100
+state = StateFolder(Path(sys.argv[1]))
+for number in range(4):
+    os.write(1, b"%d" % number * 60)
+    daemon.turn_log(state)
+os.write(2, b"the end")
+"""
+
+
+@pytest.mark.parametrize("is_log", [True, False])
+def test_a_log_that_has_grown_is_kept_apart_and_nothing_else_is(vault: Vault, is_log: bool) -> None:
+    log = vault.project.state.watch_log
+    log.write_bytes(b"")
+    out = log if is_log else vault.root / "out"
+    with open(out, "ab") as file:
+        subprocess.run(
+            [sys.executable, "-c", _TELLING, vault.root], env=ENVIRONMENT, stdout=file, stderr=file, check=True
+        )
+    zeros, ones, twos, threes = (b"%d" % number * 60 for number in range(4))
+    if is_log:
+        assert log.with_name("watch.log.1").read_bytes() == twos + threes
+        assert log.read_bytes() == b"the end"
+    else:
+        assert out.read_bytes() == zeros + ones + twos + threes + b"the end"
+        assert log.read_bytes() == b""

@@ -84,6 +84,7 @@ def _watch(project: Project, arguments: argparse.Namespace) -> int:
 async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
     import asyncio
 
+    from bm_gitindex.watching.daemon import turn_log
     from bm_gitindex.watching.session import watch
     from bm_gitindex.watching.wire import report_text
 
@@ -98,6 +99,7 @@ async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
         elif not arguments.quiet:
             _print_report(report)
         sys.stdout.flush()
+        turn_log(watcher.folder)
 
 
 def _print_report(report: WatchReport) -> None:

@@ -28,6 +28,7 @@ END_S = 30.0
 _LOOK_EVERY_S = 0.05
 _ASK_S = 2.0
 _LOG_BYTES = 1_000_000
+_STDOUT, _STDERR = 1, 2
 _SHOWN_OF_LOG_BYTES = 2_000
 
 
@@ -144,6 +145,20 @@ def _opened_log(state: StateFolder) -> int:
         return os.open(state.watch_log, flags, 0o600)
     except OSError as error:
         raise StateWriteError(f"cannot write {state.watch_log}: {error.strerror}") from error
+
+
+def turn_log(state: StateFolder) -> None:
+    """Begin a new log where this process's output is the log, and that has grown: it is for as long as people work."""
+    try:
+        is_log = os.path.samestat(os.fstat(_STDOUT), os.lstat(state.watch_log))
+        if not is_log or os.fstat(_STDOUT).st_size <= _LOG_BYTES:
+            return
+        log_fd = _opened_log(state)
+    except (OSError, StateWriteError):
+        return  # what is told goes where it went so far
+    os.dup2(log_fd, _STDOUT)
+    os.dup2(log_fd, _STDERR)
+    os.close(log_fd)
 
 
 def _last_words(state: StateFolder) -> str:

@@ -23,7 +23,7 @@ class Pulse:
     def __init__(self, on_gap: Callable[[str], object]) -> None:
         """`on_gap` is told in words what happened."""
         self._on_gap = on_gap
-        self._beat_s = time.monotonic()
+        self._begin(time.monotonic(), time.time())
 
     @property
     def is_late(self) -> bool:
@@ -33,21 +33,27 @@ class Pulse:
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
         """Beat while the body runs."""
-        self._beat_s = time.monotonic()
-        beats = asyncio.ensure_future(self._beat())
+        self._begin(time.monotonic(), time.time())
+        beats = asyncio.ensure_future(self._go_on())
         try:
             yield
         finally:
             beats.cancel()
             await ended(beats)
 
-    async def _beat(self) -> None:
-        ahead_s = time.time() - self._beat_s
+    def beat(self, now_s: float, clock_s: float) -> None:
+        """Take note that this process is run at this time, by a clock that nobody sets and by the system's."""
+        late_s, set_by_s = now_s - self._beat_s, clock_s - now_s - self._ahead_s
+        self._begin(now_s, clock_s)
+        if late_s > MOST_LATE_S:
+            self._on_gap(f"this process was not run for {late_s:.0f} s")
+        elif abs(set_by_s) > CLOCK_SLACK_S:
+            self._on_gap("the clock was set, or the machine slept")
+
+    def _begin(self, now_s: float, clock_s: float) -> None:
+        self._beat_s, self._ahead_s = now_s, clock_s - now_s
+
+    async def _go_on(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            now_s, ahead_before_s = time.monotonic(), ahead_s
-            late_s, self._beat_s, ahead_s = now_s - self._beat_s, now_s, time.time() - now_s
-            if late_s > MOST_LATE_S:
-                self._on_gap(f"this process was not run for {late_s:.0f} s")
-            elif abs(ahead_s - ahead_before_s) > CLOCK_SLACK_S:
-                self._on_gap("the clock was set, or the machine slept")
+            self.beat(time.monotonic(), time.time())
