@@ -93,6 +93,29 @@ def test_statement_that_is_left_with_rows_holds_no_lock() -> None:
     assert in_memory(body) == 1
 
 
+@pytest.mark.parametrize("position", [1, 150])
+def test_statement_whose_rows_cannot_be_read_holds_no_lock(position: int) -> None:
+    """Text that is not UTF-8, among the rows that come with the statement and among the others."""
+
+    async def all_rows(opened: aiosqlite.Connection) -> None:
+        async with opened.cursor() as cursor:
+            await cursor.execute("SELECT n FROM t")
+            await cursor.fetchall()
+
+    async def body(opened: aiosqlite.Connection) -> None:
+        async with opened.cursor() as cursor:
+            await cursor.execute("CREATE TABLE t (n)")
+            await cursor.executemany("INSERT INTO t VALUES (?)", ((n,) for n in range(250)))
+            await cursor.execute("UPDATE t SET n = CAST(x'ff' AS TEXT) WHERE n = ?", (position,))
+        with pytest.raises(sqlite3.OperationalError, match="UTF-8") as failure:
+            await all_rows(opened)
+        async with opened.cursor() as cursor:
+            await cursor.execute("DROP TABLE t")
+        assert failure.value is not None  # held until now: nothing was given up with it
+
+    in_memory(body)
+
+
 def test_failed_statement_leaves_a_cursor_that_can_be_closed() -> None:
     async def body(opened: aiosqlite.Connection) -> None:
         async with opened.cursor() as cursor:

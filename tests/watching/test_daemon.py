@@ -21,6 +21,7 @@ from support.writers import ENVIRONMENT, command, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.vault import Vault
 
@@ -214,3 +215,33 @@ def test_a_log_that_has_grown_is_kept_apart_and_nothing_else_is(vault: Vault, is
     else:
         assert out.read_bytes() == zeros + ones + twos + threes + b"the end"
         assert log.read_bytes() == b""
+
+
+_TELLING_WITH_REFUSALS = """
+import os, sys
+from pathlib import Path
+from bm_gitindex.statefolder import StateFolder
+from bm_gitindex.watching import daemon
+
+def refused(*_):
+    raise OSError(28, "full")
+
+daemon._LOG_BYTES = 100
+state = StateFolder(Path(sys.argv[1]))
+real = os.open
+for number in range(4):
+    os.write(1, b"%d" % number * 60)
+    os.open = real if number == 3 else refused
+    daemon.turn_log(state)
+os.write(2, b"the end")
+"""
+
+
+def test_only_what_goes_to_the_log_is_turned_and_it_is_tried_again_where_it_fails(vault: Vault) -> None:
+    log, errors = vault.project.state.watch_log, vault.root / "errors"
+    telling: list[str | Path] = [sys.executable, "-c", _TELLING_WITH_REFUSALS, vault.root]
+    with open(log, "ab") as out, open(errors, "ab") as err:
+        subprocess.run(telling, env=ENVIRONMENT, stdout=out, stderr=err, check=True)
+    assert log.read_bytes() == b""
+    assert log.with_name("watch.log.1").read_bytes() == b"".join(b"%d" % number * 60 for number in range(4))
+    assert errors.read_bytes() == b"the end"

@@ -37,12 +37,14 @@ class Cursor(aiosqlite.Cursor):
 
     async def execute(self, sql: str, parameters: Any = ()) -> Cursor:
         """Run a statement."""
-        self._ahead = await self._in_thread(lambda: self._made().execute(sql, parameters).fetchmany(_AHEAD))
+        self._ahead = []
+        self._ahead = await self._in_thread(lambda: _begun(self._made(), sql, parameters))
         self._has_more = len(self._ahead) == _AHEAD
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
         """Run a statement once for each set of parameters."""
+        self._ahead, self._has_more = [], False
         await self._in_thread(lambda: self._made().executemany(sql, parameters))
         return self
 
@@ -64,8 +66,8 @@ class Cursor(aiosqlite.Cursor):
         """Return the rows that are left."""
         rows, self._ahead = self._ahead, []
         if self._has_more:
-            self._has_more = False
             rows += await super().fetchall()
+            self._has_more = False
         return rows
 
     async def close(self) -> None:
@@ -83,6 +85,16 @@ class Cursor(aiosqlite.Cursor):
     async def _in_thread(self, work: Callable[[], T]) -> T:
         result: T = await self._execute(work)  # type: ignore[no-untyped-call]
         return result
+
+
+def _begun(cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
+    """Run a statement, and return its first rows; one whose rows cannot be read is ended, lest it keep its tables."""
+    cursor.execute(sql, parameters)
+    try:
+        return cursor.fetchmany(_AHEAD)
+    except BaseException:
+        cursor.close()
+        raise
 
 
 class Connection(aiosqlite.Connection):

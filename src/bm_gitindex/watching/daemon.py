@@ -137,27 +137,36 @@ def _memory(fields: dict[str, str]) -> dict[str, int]:
 
 def _opened_log(state: StateFolder) -> int:
     """Return a descriptor of the log; one that has grown is kept as `watch.log.1`. Raises StateWriteError."""
+    kept = state.watch_log.with_name(f"{state.watch_log.name}.1")
+    is_long = False
     try:
         with suppress(FileNotFoundError):
-            if state.watch_log.lstat().st_size > _LOG_BYTES:
-                state.watch_log.replace(state.watch_log.with_name(f"{state.watch_log.name}.1"))
+            is_long = state.watch_log.lstat().st_size > _LOG_BYTES
+        if is_long:
+            state.watch_log.replace(kept)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(state.watch_log, flags, 0o600)
+        try:
+            return os.open(state.watch_log, flags, 0o600)
+        except OSError:
+            if is_long:
+                kept.replace(state.watch_log)  # so that it is known as the log when this is tried again
+            raise
     except OSError as error:
         raise StateWriteError(f"cannot write {state.watch_log}: {error.strerror}") from error
 
 
 def turn_log(state: StateFolder) -> None:
-    """Begin a new log where this process's output is the log, and that has grown: it is for as long as people work."""
+    """Begin a new log where this process's output is the log, and that has grown: a watcher may run for years."""
     try:
-        is_log = os.path.samestat(os.fstat(_STDOUT), os.lstat(state.watch_log))
-        if not is_log or os.fstat(_STDOUT).st_size <= _LOG_BYTES:
+        log = os.lstat(state.watch_log)
+        outputs = [fd for fd in (_STDOUT, _STDERR) if os.path.samestat(os.fstat(fd), log)]
+        if not outputs or log.st_size <= _LOG_BYTES:
             return
         log_fd = _opened_log(state)
     except (OSError, StateWriteError):
         return  # what is told goes where it went so far
-    os.dup2(log_fd, _STDOUT)
-    os.dup2(log_fd, _STDERR)
+    for fd in outputs:
+        os.dup2(log_fd, fd)
     os.close(log_fd)
 
 

@@ -89,7 +89,8 @@ class Ears:
             except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
                 failure = error  # it has just gone, or was replaced
                 continue
-            notifier.alert_until_s = self._expected_s
+            if self._calming is not None:
+                notifier.alert_until_s = self._expected_s
             old, self._notifier = self._notifier, notifier
             self.armed, self.polled = frozenset(found.absolute), found.polled
             if old is not None and not await in_thread(partial(_drained, old)):
