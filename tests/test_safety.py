@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex import Options, cli
+from bm_gitindex import Options, SyncRequest, cli
 from bm_gitindex.errors import RootMissingError, SafetyStopError
+from bm_gitindex.memory import Memory
+from bm_gitindex.syncing.session import sync
 from support.faults import deny_folder
 from support.profile import sample
 from support.vault import Vault, never_young
@@ -18,6 +21,8 @@ from support.vault import Vault, never_young
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from bm_gitindex import SyncReport
 
 COUNT = 30
 
@@ -193,6 +198,73 @@ def test_deletions_of_partial_syncs_add_up_for_a_rehearsal_too(vault: Vault) -> 
             with pytest.raises(SafetyStopError, match=f"{COUNT // 2} more since the last full sync"):
                 act(*([paths] if act != vault.sync else paths))
     assert vault.state_bytes() == before
+
+
+class TestWithOneMemory:
+    """Of a watcher, which sees files go and come back by syncs of some paths."""
+
+    def sync(self, vault: Vault, memory: Memory, *paths: str) -> SyncReport:
+        raw = tuple(path.encode() for path in paths)
+        return asyncio.run(sync(vault.root, vault.project.state, vault.project.options, SyncRequest(paths=raw), memory))
+
+    def there_and_back(self, vault: Vault, memory: Memory) -> None:
+        """Delete a quarter of the files, and put them back."""
+        paths = [f"notes/{number:02}.md" for number in range(COUNT // 4)]
+        contents = {path: (vault.root / path).read_bytes() for path in paths}
+        for path in paths:
+            (vault.root / path).unlink()
+        assert self.sync(vault, memory, *paths).deleted == len(paths)
+        for path, content in contents.items():
+            (vault.root / path).write_bytes(content)
+        assert self.sync(vault, memory, *paths).added == len(paths)
+
+    def test_what_comes_back_was_no_loss(self, vault: Vault) -> None:
+        memory = Memory()
+        for _ in range(5):
+            self.there_and_back(vault, memory)
+        assert vault.rows("SELECT deleted_since_full_sync FROM project") == [(0,)]
+
+    def test_what_goes_for_another_one_is_a_loss(self, vault: Vault) -> None:
+        """As if each note were replaced by a locked one: nothing comes back under its name."""
+        memory = Memory()
+
+        def replace_all() -> None:
+            for number in range(COUNT):
+                (vault.root / f"notes/{number:02}.md").unlink()
+                vault.write(f"notes/{number:02}.locked.md", f"something else, number {number}\n" * 9)
+                self.sync(vault, memory, f"notes/{number:02}.md")
+                self.sync(vault, memory, f"notes/{number:02}.locked.md")
+
+        with pytest.raises(SafetyStopError, match=f"{COUNT // 2} more"):
+            replace_all()
+
+    def test_what_another_memory_has_seen_go_is_a_loss(self, vault: Vault) -> None:
+        paths = [f"notes/{number:02}.md" for number in range(COUNT // 4)]
+
+        def there_and_back() -> None:
+            for path in paths:
+                (vault.root / path).unlink()
+            self.sync(vault, Memory(), *paths)
+            for path in paths:
+                vault.write(path, f"{path}, written anew\n" * 9)
+            self.sync(vault, Memory(), *paths)
+
+        there_and_back()
+        there_and_back()
+        with pytest.raises(SafetyStopError):
+            there_and_back()
+
+    def test_a_full_sync_of_another_begins_the_count_anew(self, vault: Vault) -> None:
+        memory = Memory()
+        (vault.root / "notes/00.md").unlink()
+        self.sync(vault, memory, "notes/00.md")
+        vault.write("notes/new.md", "so that there is another index\n")
+        vault.sync()
+        (vault.root / "notes/01.md").unlink()
+        self.sync(vault, Memory(), "notes/01.md")
+        vault.write("notes/00.md", "back again, since the count began anew\n")
+        self.sync(vault, memory, "notes/00.md")
+        assert vault.rows("SELECT deleted_since_full_sync FROM project") == [(1,)]
 
 
 DOUBTS: dict[str, Callable[[Vault], object]] = {

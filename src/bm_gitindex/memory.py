@@ -18,7 +18,7 @@ from bm_gitindex.index.compare import YOUNG_MARGIN_S
 from bm_gitindex.index.entry import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 _NS_PER_S = 1_000_000_000
@@ -47,6 +47,31 @@ class _Pin:
         os.close(self.fd)
 
 
+class Losses:
+    """Which files the syncs of some paths have deleted since the last full one: what comes back was no loss.
+
+    It counts for the index with the checksum that the last of those syncs wrote, and no other: somebody else may have
+    begun the count anew.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is deleted yet."""
+        self._trailer: bytes | None = None
+        self._paths: frozenset[bytes] = frozenset()
+
+    def come_back(self, trailer: bytes | None, paths: "Iterable[bytes]") -> frozenset[bytes]:
+        """Return those of some paths that were deleted before the index with this checksum was written."""
+        return self._paths.intersection(paths) if trailer == self._trailer else frozenset()
+
+    def go_on(self, trailer: bytes | None, deleted: "Iterable[bytes]", back: "Iterable[bytes]") -> None:
+        """Take note of what was deleted, and of what came back, by the time that this index was written."""
+        self._trailer, self._paths = trailer, self._paths.difference(back).union(deleted)
+
+    def forget(self) -> None:
+        """Begin anew, after a full sync."""
+        self._trailer, self._paths = None, frozenset()
+
+
 class _KeptIndex(NamedTuple):
     stamp: tuple[int, ...]
     read: Index
@@ -64,6 +89,8 @@ class _KeptListings(NamedTuple):
 class Memory:
     """The index of a project, and what was in its folders: the bytes of the one, and a byte a file of the other.
 
+    And `losses`: what a watcher has deleted between two passes.
+
     Whoever looks asks for the `moment` first. Several threads may use one memory: what it holds is replaced as a whole.
     """
 
@@ -75,6 +102,7 @@ class Memory:
         self._steady = steady
         self._index: _KeptIndex | None = None
         self._listings: _KeptListings | None = None
+        self.losses = Losses()
 
     def moment(self) -> Moment:
         """Return when a look begins that begins now."""

@@ -53,7 +53,7 @@ def check_rehearsal(examination: Examination, deletions: int, project: ProjectSt
 def check_deletions(deletions: int, before: int, entries_at_full_sync: int) -> None:
     """Raise SafetyStopError where deletions exceed half of the entries of the last full sync.
 
-    `deletions` are those of this run, `before` those of partial syncs since then.
+    `deletions` are those of this run, `before` those of partial syncs since then, without what came back.
     """
     if deletions and entries_at_full_sync >= _FEWEST_ENTRIES and 2 * (deletions + before) > entries_at_full_sync:
         since = f", {before} more since the last full sync" if before else ""

@@ -67,6 +67,9 @@ class Storing:
         """Renamed files whose rows are not what they should be until they have been read."""
         self._withheld: frozenset[bytes] = frozenset()
         """Lost paths that may be new files which could not be read: they stay known, until one of those can be."""
+        self._come_back: frozenset[bytes] = frozenset()
+        """New paths that were deleted since the last full sync."""
+        self._deleted: Sequence[bytes] = ()
         self._identities: Identities | None = None
         """Where it is not certain yet which row a note belongs to."""
 
@@ -89,6 +92,8 @@ class Storing:
         await self._learn_sizes(plan)
         renames = await in_thread(lambda: self._find_renames(plan))
         gone = self._gone(plan, renames)
+        if memory := self._run.memory:
+            self._come_back = memory.losses.come_back(project.index_trailer, plan.new)
         self._check_safety(project, plan, len(gone))
 
         # By now the database is open: it is the one that belongs to the lock, and not one that has replaced it.
@@ -156,7 +161,11 @@ class Storing:
         entries_at_full_sync = project.entries_at_full_sync
         if not self._findings.is_match:
             entries_at_full_sync = max(plan.known_count, entries_at_full_sync)
-        check_deletions(deletions, project.deleted_since_full_sync, entries_at_full_sync)
+        check_deletions(deletions, self._deleted_before(project), entries_at_full_sync)
+
+    def _deleted_before(self, project: ProjectState) -> int:
+        """Return how many files were deleted since the last full sync, and have not come back."""
+        return max(project.deleted_since_full_sync - len(self._come_back), 0)
 
     def _apply_absences(self, plan: Plan, gone: Sequence[bytes]) -> None:
         for path, entry in plan.unread.items():
@@ -251,6 +260,7 @@ class Storing:
         # Where the database has rows, what only the index knows may be known to it by another path.
         known_gone = len(self._rows.keys() & set(gone)) if self._rows else len(gone)
         self._report.deleted += known_gone - found_elsewhere
+        self._deleted = settlement.gone
         return len(gone) - found_elsewhere
 
     async def _batches(self, tasks: Tasks) -> AsyncGenerator[Batch]:
@@ -322,12 +332,16 @@ class Storing:
             index_trailer=encoded.trailer if encoded else self._index.trailer,
             parsed_by=await self._shape(),
             entries_at_full_sync=self._draft.entry_count if is_baseline else project.entries_at_full_sync,
-            deleted_since_full_sync=0 if is_baseline else project.deleted_since_full_sync + deletions,
+            deleted_since_full_sync=0 if is_baseline else self._deleted_before(project) + deletions,
         )
         run = SyncRun(self._started_at, datetime.now(UTC), is_full, self._report.counts)
         await self._store.close_tie(state, run)
         if encoded is not None:
             await in_thread(lambda: self._commit(encoded))
+        if self._run.memory is not None and is_baseline:
+            self._run.memory.losses.forget()
+        elif self._run.memory is not None:
+            self._run.memory.losses.go_on(state.index_trailer, self._deleted, self._come_back)
 
     def _commit(self, encoded: Encoded) -> None:
         self._run.lock.commit(encoded)
