@@ -22,8 +22,9 @@ from bm_gitindex import SyncRequest
 from bm_gitindex.errors import IndexDamagedError
 from bm_gitindex.indexlock import lock_index
 from machine.clock import KernelClock
-from machine.folder import EDITS, Folder
+from machine.folder import EDITS
 from machine.kill import fork_killed, reap
+from machine.knowledge import knowledge
 from machine.rules import FEW, Befalling, Configuring, Editing, Life
 from machine.state import State
 from machine.tally import counted_rule
@@ -147,7 +148,7 @@ class Watched(Life, Editing, Configuring, Befalling):
     def stop(self) -> None:
         if self.is_up:
             self.resume()
-            self.watcher.wait_until_up()
+            self._wait_for(self.watcher.state)  # it knows what to do when it is asked to end
             assert self.watcher.stop() == 0
             self.is_up = False
 
@@ -218,8 +219,8 @@ class Watched(Life, Editing, Configuring, Befalling):
     def come_to_rest(self) -> None:
         self.start()
         self.resume()
-        if not self.world.folder.names():  # an emptied root stops every sync, as it should
-            self.world.edit(Folder.write_new, 0, 0)
+        if not knowledge(self.world.folder.files(), self.world.options):
+            self._sync([])  # a root without files stops the watcher, as it should: it is meant
         if self.is_befallen:  # nobody tells of what befalls a database: a pass finds out, which must begin after it
             self._wait_for(lambda: self._passes() >= 1)
             passes = self._passes()
