@@ -6,6 +6,7 @@ is woken four times, and wakes the event loop as often. That takes longer than a
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ import aiosqlite
 from aiosqlite.context import contextmanager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -38,14 +39,14 @@ class Cursor(aiosqlite.Cursor):
     async def execute(self, sql: str, parameters: Any = ()) -> Cursor:
         """Run a statement."""
         self._ahead = []
-        self._ahead = await self._in_thread(lambda: _begun(self._made(), sql, parameters))
+        self._ahead = await self._in_thread(lambda: self._executed(sql, parameters))
         self._has_more = len(self._ahead) == _AHEAD
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Any]) -> Cursor:
         """Run a statement once for each set of parameters."""
         self._ahead, self._has_more = [], False
-        await self._in_thread(lambda: self._made().executemany(sql, parameters))
+        await self._in_thread(lambda: self._executed_often(sql, parameters))
         return self
 
     async def fetchone(self) -> Any:
@@ -77,6 +78,14 @@ class Cursor(aiosqlite.Cursor):
             self._has_more = False
             await super().close()
 
+    def _executed(self, sql: str, parameters: Any) -> list[Any]:
+        with _ended_if_it_fails(self._made()) as cursor:
+            return cursor.execute(sql, parameters).fetchmany(_AHEAD)
+
+    def _executed_often(self, sql: str, parameters: Iterable[Any]) -> None:
+        with _ended_if_it_fails(self._made()) as cursor:
+            cursor.executemany(sql, parameters)
+
     def _made(self) -> sqlite3.Cursor:
         if self._cursor is None:
             self._cursor = self._make()
@@ -87,11 +96,11 @@ class Cursor(aiosqlite.Cursor):
         return result
 
 
-def _begun(cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
-    """Run a statement, and return its first rows; one whose rows cannot be read is ended, lest it keep its tables."""
-    cursor.execute(sql, parameters)
+@contextlib.contextmanager
+def _ended_if_it_fails(cursor: sqlite3.Cursor) -> Iterator[sqlite3.Cursor]:
+    """End a statement that fails: left as it is, it keeps its tables, and the files of a connection that is closed."""
     try:
-        return cursor.fetchmany(_AHEAD)
+        yield cursor
     except BaseException:
         cursor.close()
         raise
