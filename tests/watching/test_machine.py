@@ -261,6 +261,9 @@ class Watched(Life, Editing, Configuring, Befalling):
         return int(self.watcher.state().get("passes", 0))
 
     def _is_at_rest(self) -> bool:
+        if self.watcher.state().get("mode") == "polling":  # it answers no status
+            found = self._status()
+            return found is not None and not found.changes
         told = self.watcher.told_status()
         if told is None or told.changes or self.watcher.state().get("queue"):
             return False
