@@ -16,6 +16,8 @@ from support.watching import eventually, watching
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support.watching import Watch
+
 WATCHES = OSError('OS file watch limit reached. about ["/x"]')
 INSTANCES = WatchfilesRustInternalError("error creating recommended watcher: Too many open files (os error 24)")
 
@@ -267,3 +269,40 @@ async def test_folders_that_were_swapped_unheard_are_heard_after_a_pass_that_mis
         vault.write("b/five.md", "changed too\n")
         await live.settled()
         assert live.changed == {b"a/six.md", b"b/five.md"}
+
+
+class TestPace:
+    """Events are looked for often while more are expected, and seldom again afterwards."""
+
+    async def test_it_is_calm_again_when_nothing_has_happened_for_a_while(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ears, "ALERT_S", 0.05)
+        async with watching(vault.project) as live:
+            await live.heard()
+            assert of_ears(live).alert_until_s > 0
+            await eventually(lambda: live.watcher.ears._calming is None)
+            assert of_ears(live)._pace() == (notifier._CALM_STEP_MS, notifier._CALM_GATHER_MS)
+            vault.write("one.md", "changed\n")  # and is heard all the same
+            await live.until(lambda: live.changed == {b"one.md"})
+
+    async def test_it_stays_alert_where_watches_are_replaced(self, vault: Vault) -> None:
+        async with watching(vault.project) as live:
+            await live.heard()
+            until_s = of_ears(live).alert_until_s
+            await live.watcher.ears.arm({b"", b"sub"})
+            assert of_ears(live).alert_until_s == until_s > 0
+
+    async def test_it_is_calm_where_watches_are_made_anew(self, vault: Vault) -> None:
+        """Nobody would calm it: an event does that, or the timer that is gone with the old watches."""
+        async with watching(vault.project) as live:
+            await live.heard()
+            await live.watcher.ears.close()
+            await live.watcher.ears.arm({b"", b"sub"})
+            assert of_ears(live).alert_until_s == 0
+
+
+def of_ears(live: Watch) -> notifier.Notifier:
+    watched = live.watcher.ears._notifier
+    assert watched is not None
+    return watched
