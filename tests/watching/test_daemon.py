@@ -245,3 +245,10 @@ def test_only_what_goes_to_the_log_is_turned_and_it_is_tried_again_where_it_fail
     assert log.read_bytes() == b""
     assert log.with_name("watch.log.1").read_bytes() == b"".join(b"%d" % number * 60 for number in range(4))
     assert errors.read_bytes() == b"the end"
+
+
+@pytest.mark.parametrize("text", ["nonsense", "0", "-1", "inf", "nan"])
+def test_an_interval_that_is_none_is_named(vault: Vault, text: str) -> None:
+    ended = run(vault.root, "watch", f"--interval={text}")
+    assert ended.returncode == 2
+    assert f"argument --interval: {text!r} is no positive number".encode() in ended.stderr

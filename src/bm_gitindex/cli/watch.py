@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    """Return a positive number. Raises ValueError, which argparse reports."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError(text)
-    return number
+    """Return a positive number. Raises ArgumentTypeError, which argparse reports."""
+    from argparse import ArgumentTypeError
+
+    with suppress(ValueError):
+        number = float(text)
+        if 0 < number < float("inf"):
+            return number
+    raise ArgumentTypeError(f"{text!r} is no positive number")
 
 
 def run(arguments: argparse.Namespace) -> int:
