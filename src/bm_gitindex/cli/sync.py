@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bm_gitindex.cli.output import (
@@ -48,11 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    """Return a waiting time. Raises ValueError, which argparse reports."""
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(text)
-    return seconds
+    """Return a waiting time. Raises ArgumentTypeError, which argparse reports."""
+    from argparse import ArgumentTypeError
+
+    with suppress(ValueError):
+        seconds = float(text)
+        if 0 <= seconds < float("inf"):
+            return seconds
+    raise ArgumentTypeError(f"{text!r} is no number of seconds")
 
 
 def run(arguments: argparse.Namespace) -> int:
