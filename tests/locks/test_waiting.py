@@ -229,3 +229,10 @@ def test_git_keeps_away_from_an_index_that_a_sync_is_writing(vault: Vault, tmp_p
         assert go_on(writing) == (0, b"")
     assert git("ls-files").split() == [b"0.md", b"1.md", b"2.md", b"3.md", b"5.md"]
     git.add("5.md")
+
+
+@pytest.mark.parametrize("text", ["nonsense", "-1", "inf", "nan"])
+def test_a_wait_that_is_none_is_named(vault: Vault, text: str) -> None:
+    ended = run(vault.root, "sync", f"--wait={text}")
+    assert ended.returncode == 2
+    assert f"argument --wait: {text!r} is no number of seconds".encode() in ended.stderr

@@ -252,10 +252,3 @@ def test_an_interval_that_is_none_is_named(vault: Vault, text: str) -> None:
     ended = run(vault.root, "watch", f"--interval={text}")
     assert ended.returncode == 2
     assert f"argument --interval: {text!r} is no positive number".encode() in ended.stderr
-
-
-@pytest.mark.parametrize("text", ["nonsense", "-1", "inf", "nan"])
-def test_a_wait_that_is_none_is_named(vault: Vault, text: str) -> None:
-    ended = run(vault.root, "sync", f"--wait={text}")
-    assert ended.returncode == 2
-    assert f"argument --wait: {text!r} is no number of seconds".encode() in ended.stderr
