@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +84,7 @@ def test_a_signal_ends_a_watcher_that_leaves_a_clean_state(vault: Vault, number:
     with in_front(vault, "--json") as process:
         told = json.loads(line_of(process))
         assert (told["reason"], told["added"], told["changed"]) == ("start", 1, ["five.md"])
+        assert 0 <= time.time() - told["at_s"] < 60
         wait_for_pass(vault)
         vault.write("one.md", "changed\n")
         assert json.loads(line_of(process))["changed"] == ["one.md"]
@@ -90,13 +94,30 @@ def test_a_signal_ends_a_watcher_that_leaves_a_clean_state(vault: Vault, number:
     assert_clean(vault)
 
 
-def test_reports_are_lines_for_people(vault: Vault) -> None:
+def test_reports_are_lines_for_people_that_say_when(vault: Vault) -> None:
     vault.write("five.md", "five\n")
+    began = datetime.now(UTC).replace(microsecond=0)
     with in_front(vault) as process:
-        assert line_of(process)[9:] == b"1 added: five.md [pass: start]\n"
+        line = line_of(process).decode()
+        at = datetime.strptime(line[:19], "%Y-%m-%d %H:%M:%S").astimezone()
+        assert began <= at <= began + timedelta(seconds=60)
+        assert line[19:] == " 1 added: five.md [pass: start]\n"
         wait_for_pass(vault)
         (vault.root / "one.md").rename(vault.root / "moved.md")
-        assert line_of(process)[9:] == b"1 moved: moved.md\n"
+        assert line_of(process)[19:] == b" 1 moved: moved.md\n"
+
+
+def test_on_a_terminal_it_says_that_it_watches_and_leaves_out_the_day(vault: Vault) -> None:
+    vault.write("five.md", "five\n")
+    controller, terminal = pty.openpty()
+    line = command(vault.root, "watch")
+    with subprocess.Popen(line, env=ENVIRONMENT, stdout=terminal, stderr=terminal) as process:
+        os.close(terminal)
+        with os.fdopen(controller, "rb") as screen:
+            assert screen.readline() == b"watching %s; Ctrl-C ends it\r\n" % os.fsencode(vault.root)
+            assert screen.readline()[8:] == b" 1 added: five.md [pass: start]\r\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0
 
 
 def test_a_watcher_in_the_background_is_refused_twice_told_of_followed_and_stopped(vault: Vault) -> None:

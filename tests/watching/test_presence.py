@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 async def test_a_second_watcher_is_refused_and_the_first_one_named(vault: Vault) -> None:
     async with watching(vault.project) as live:
-        with pytest.raises(LockHeldError, match=f"watched by process {os.getpid()} on .*--follow.*--stop"):
+        with pytest.raises(LockHeldError, match=f"watched already by process {os.getpid()} on .*--follow.*--stop"):
             async for _ in watch(vault.project.watcher()):
                 pass
         vault.write("one.md", "changed\n")

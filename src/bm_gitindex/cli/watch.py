@@ -27,6 +27,7 @@ SUMMARY = "sync what changes as it changes, and answer `status` at once"
 EXAMPLE = "bm-gitindex watch --daemon"
 
 _NAMED = 5
+_ON_TERMINAL, _IN_LOG = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _watch(project: Project, arguments: argparse.Namespace) -> int:
     # Imported here, and below: a watcher needs what no other command needs.
     from bm_gitindex.syncing.cancellation import run_in_loop
+    from bm_gitindex.watching.presence import refuse_second
 
     watcher = project.watcher(_how(arguments))
+    refuse_second(project.state)
+    if sys.stderr.isatty() and not arguments.quiet:
+        sys.stderr.write(plain(f"watching {project.root}; Ctrl-C ends it") + "\n")
     run_in_loop(lambda: _tell(watcher, arguments))
     return 0
 
@@ -114,11 +119,11 @@ def _print_report(report: WatchReport) -> None:
 
 def _print_told(told: dict[str, Any]) -> None:
     """Print one report in a line, and a line for each file that could not be read or has a problem."""
-    now = datetime.now(UTC).astimezone().strftime("%H:%M:%S")
+    at = _time(told["at_s"], _ON_TERMINAL if sys.stdout.isatty() else _IN_LOG)
     for note in told["notes"]:
-        print_text(f"{now} {plain(note)}")
+        print_text(f"{at} {plain(note)}")
     if told["error"]:
-        print_text(f"{now} could not sync: {plain(told['error'])}; it is tried again")
+        print_text(f"{at} could not sync: {plain(told['error'])}; it is tried again")
         return
     if "added" not in told:
         return
@@ -126,15 +131,15 @@ def _print_told(told: dict[str, Any]) -> None:
     names = [_shown(path) for path in told["changed"]]
     named = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
     why = f" [pass: {told['reason']}]" if told["reason"] else ""
-    print_text(f"{now} {', '.join(counts) or 'nothing changed'}{': ' if named else ''}{named}{why}")
+    print_text(f"{at} {', '.join(counts) or 'nothing changed'}{': ' if named else ''}{named}{why}")
     if told["missed"]:
-        print_text(f"{now}   of these, {len(told['missed']):,} had not been told of by the system")
+        print_text(f"{at}   of these, {len(told['missed']):,} had not been told of by the system")
     for kind, why in (("failed", "error"), ("skipped", "reason"), ("warnings", "warning")):
         word = "warning:" if kind == "warnings" else "skipped"
         for one in told[kind]:
-            print_text(f"{now}   {word} {_shown(one['path'])}: {plain(one[why])}")
+            print_text(f"{at}   {word} {_shown(one['path'])}: {plain(one[why])}")
     for notice in told["notices"]:
-        print_text(f"{now}   {plain(notice)}")
+        print_text(f"{at}   {plain(notice)}")
 
 
 def _shown(path: str) -> str:
@@ -200,10 +205,10 @@ def _state_lines(known: dict[str, Any]) -> list[str]:
     return lines + [f"  note:       {plain(note)}" for note in known["notes"]]
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float, form: str = _IN_LOG) -> str:
     if not seconds:
         return "never"
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime(form)
 
 
 def _follow(project: Project, arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bm_gitindex.errors import BmGitIndexError, LockHeldError, StateWriteError
 from bm_gitindex.processors import this_python
 from bm_gitindex.watching.asking import ask
-from bm_gitindex.watching.presence import watcher_fields
+from bm_gitindex.watching.presence import refuse_second, watcher_fields
 from bm_gitindex.writerlock import holder_words
 
 if TYPE_CHECKING:
@@ -70,13 +70,6 @@ def _command(arguments: Sequence[str]) -> list[str]:
     if python is None:
         raise BmGitIndexError("a watcher in the background needs a Python of its own; run `watch` without --daemon")
     return [*python, "-m", "bm_gitindex", *arguments]
-
-
-def refuse_second(state: StateFolder) -> None:
-    """Raise LockHeldError, naming the holder, where a project is watched already."""
-    fields = watcher_fields(state)
-    if fields is not None:
-        raise LockHeldError(f"{state.root} is watched already by {holder_words(fields)}")
 
 
 def state_of(state: StateFolder) -> dict[str, Any] | None:

@@ -36,15 +36,19 @@ def hold_watch(state: StateFolder, command: str) -> Iterator[None]:
             _take(fd)
             write_holder(fd, command)
         except BlockingIOError as error:
-            raise LockHeldError(
-                f"{state.root} is watched by {holder_words(_fields(fd))}; "
-                "see what it does with `bm-gitindex watch --follow`, end it with `bm-gitindex watch --stop`"
-            ) from error
+            raise _held(state, _fields(fd)) from error
         except OSError as error:
             raise StateWriteError(f"cannot lock {state.watch_lock}: {error.strerror}") from error
         yield
     finally:
         os.close(fd)
+
+
+def refuse_second(state: StateFolder) -> None:
+    """Raise LockHeldError, naming the holder, where a project is watched already."""
+    fields = watcher_fields(state)
+    if fields is not None:
+        raise _held(state, fields)
 
 
 def watcher_fields(state: StateFolder) -> dict[str, str] | None:
@@ -62,6 +66,13 @@ def watcher_fields(state: StateFolder) -> dict[str, str] | None:
     finally:
         os.close(fd)
     return None
+
+
+def _held(state: StateFolder, fields: dict[str, str]) -> LockHeldError:
+    return LockHeldError(
+        f"{state.root} is watched already by {holder_words(fields)}; "
+        "see what it does with `bm-gitindex watch --follow`, end it with `bm-gitindex watch --stop`"
+    )
 
 
 def _take(fd: int) -> None:

@@ -28,6 +28,8 @@ class WatchReport(NamedTuple):
     """What is new about how the project is watched."""
     error: str = ""
     """Why nothing could be done. It is tried again."""
+    at_s: float = 0.0
+    """When this was told, in seconds since the epoch."""
 
     @property
     def tells_something(self) -> bool:

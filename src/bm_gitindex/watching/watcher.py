@@ -125,7 +125,7 @@ class Watcher:
                     told += len(notes)
                     report = report or WatchReport(None)
                     if report.tells_something or notes:
-                        yield report._replace(notes=notes)
+                        yield report._replace(notes=notes, at_s=time.time())
             finally:
                 await self.ears.close()
 

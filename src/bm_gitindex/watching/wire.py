@@ -71,6 +71,7 @@ def report_text(report: WatchReport) -> str:
     """Return a report as one line of JSON."""
     sync = report.sync
     told: dict[str, Any] = {
+        "at_s": round(report.at_s, 3),
         "reason": report.reason,
         "paths": [_text(path) for path in report.paths[:_NAMED]],
         "missed": [_text(path) for path in report.missed[:_NAMED]],
