@@ -136,18 +136,29 @@ def test_what_makes_no_sense_is_not_believed(
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"\0", b"\1", b"\05", b"\05\0", b"\25\0", b"\1-", b"\0x\0", b"\05\0?a\0", b"\05\0dsub", b"\05\0\05\0"],
+    ("flags", "text", "why"),
+    [
+        (b"", b"", "no flags"),
+        (b"\2", b"5\0", "no flags"),
+        (b"\1", b"-", "no flags"),
+        (b"\0", b"", "cut short"),
+        (b"\0", b"x\0", "invalid literal"),
+        (b"\0", b"5", "cut short"),
+        (b"\0", b"5\0dsub", "cut short"),
+        (b"\0", b"5\0?a\0", "no name"),
+        (b"\0", b"5\0\0" + b"5\0", "more than was asked"),
+    ],
     ids=repr,
 )
-def test_an_answer_that_makes_no_sense_is_refused(project: Project, body: bytes) -> None:
+def test_an_answer_that_makes_no_sense_is_refused(project: Project, flags: bytes, text: bytes, why: str) -> None:
     project.write("a.md")
     project.index_all()
     with Tree(project.root) as tree:
         prover = prover_of(project, tree)
-        assert read_answer(tree, prover.places, [b""], b"\0-") == {}
-        with pytest.raises(ValueError, match=r"flags|name|more than|invalid literal"):
-            read_answer(tree, prover.places, [b""], body)
+        assert read_answer(tree, prover.places, [b""], b"\0" + b"-") == {}
+        assert read_answer(tree, prover.places, [b""], b"\0" + b"5\0").keys() == {b""}
+        with pytest.raises(ValueError, match=why):
+            read_answer(tree, prover.places, [b""], flags + text)
 
 
 def prover_of(project: Project, tree: Tree) -> PythonProver:
@@ -256,6 +267,20 @@ def test_an_index_that_proves_nothing_asks_for_no_help(project: Project, monkeyp
     monkeypatch.setattr(Helping, "begin", lambda *_: pytest.fail("there is nothing to prove"))
     assert not indexfile.read_index(project.state).baseline.is_trusted
     assert project.status().is_clean
+
+
+@pytest.mark.parametrize(("few", "cpus"), [(2, 2), (1, 1)], ids=["a small index", "one processor"])
+def test_where_help_is_not_worth_it_nobody_is_asked(
+    project: Project, monkeypatch: pytest.MonkeyPatch, few: int, cpus: int
+) -> None:
+    project.write("a.md")
+    project.index_all()
+    monkeypatch.setattr(helping, "LEAST_ENTRIES", few)
+    monkeypatch.setattr(helping, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(Helping, "_start", lambda *_: pytest.fail("it is not worth it"))
+    with Tree(project.root) as tree, Helping(tree, Trust(), Classifier(BY_CTIME)) as help_:
+        help_.begin(project.read().index.data, 0)
+        assert help_.answered() == []
 
 
 def test_a_helper_runs_this_very_package_whatever_lies_in_the_present_folder(
