@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex import ImportRequest
+from bm_gitindex import ImportRequest, basicmemory
 from bm_gitindex.basicmemory import open_basic_memory
 from bm_gitindex.errors import ForeignDatabaseError, LockHeldError
 from support.basicmemory import NOTES, PROJECT, TheirDatabase
@@ -76,6 +76,36 @@ def test_a_database_that_changes_while_it_is_read_without_locks_is_not_believed(
     with pytest.raises(LockHeldError, match="again"):
         garden.project.import_basic_memory_blocking(ImportRequest(theirs.path, PROJECT, on_progress=change))
     assert garden.rows(STORED) == before
+
+
+def test_a_database_that_another_program_has_to_itself_is_left_alone(
+    garden: Vault, theirs: TheirDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(basicmemory, "_BUSY_TIMEOUT_S", 0)
+    theirs.execute("PRAGMA journal_mode = DELETE")
+    with closing(sqlite3.connect(theirs.path, isolation_level=None)) as running:
+        running.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(LockHeldError, match=r"memory\.db: another program is using it"):
+            adopt(garden, theirs)
+    assert not garden.state_path.exists()
+    assert adopt(garden, theirs).adopted == len(NOTES)
+
+
+def test_a_change_that_a_crash_has_left_half_done_is_not_read(garden: Vault, theirs: TheirDatabase) -> None:
+    left = theirs.path.parent.with_name("left")
+    left.mkdir()
+    theirs.execute("PRAGMA journal_mode = DELETE")
+    with closing(sqlite3.connect(theirs.path, isolation_level=None)) as running:
+        running.execute("PRAGMA cache_size = 1")  # so that it writes before it commits
+        running.execute("BEGIN")
+        running.execute("UPDATE entity SET permalink = hex(randomblob(5000))")
+        for name in ("memory.db", "memory.db-journal"):
+            shutil.copy(theirs.path.with_name(name), left / name)
+    before = bytes_of(left)
+    with pytest.raises(ForeignDatabaseError, match=r"memory\.db: a crash has left a change half done; start basic-mem"):
+        adopt(garden, TheirDatabase(left / "memory.db"))
+    assert bytes_of(left) == before
+    assert not garden.state_path.exists()
 
 
 def test_a_link_to_the_database_is_followed(garden: Vault, theirs: TheirDatabase, tmp_path: Path) -> None:
