@@ -622,19 +622,25 @@ def test_a_file_that_comes_and_goes_is_no_mismatch(vault: Vault, monkeypatch: py
     assert_clean(vault.project.verify(), 4)
 
 
-def test_a_vault_that_never_comes_to_rest_is_judged_as_it_is(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TreeReader.files
-    attempts = []
+@pytest.mark.parametrize("step", ["files", "entities", "damage"], ids="after {}".format)
+def test_of_a_vault_that_never_comes_to_rest_is_told_what_lasts(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A sync comes into each look, after the index was read, the database, or even the file."""
+    owner: Any = TreeReader if step == "files" else oracle_database.Database
+    real = getattr(owner, step)
+    looks: list[object] = []
 
-    def interrupted(self: TreeReader) -> Iterator[Any]:
-        attempts.append(self)
-        vault.write("one.md", f"edit {len(attempts)}\n")
+    def interrupted(self: Any) -> Any:
+        looks.append(self)
+        vault.write("one.md", f"edit {len(looks)}\n")
         vault.sync()
         return real(self)
 
-    monkeypatch.setattr(TreeReader, "files", interrupted)
-    assert not vault.project.verify().ok
-    assert len(attempts) == 3
+    vault.execute("UPDATE entity SET title = 'Other' WHERE file_path = 'sub/three.md'")
+    monkeypatch.setattr(owner, step, interrupted)
+    assert kinds(vault) == {(b"sub/three.md", "title")}
+    assert len(looks) == 3
 
 
 def test_entities_of_another_parser(vault: Vault) -> None:

@@ -94,18 +94,20 @@ def verify(
     SchemaUnsupportedError, StateFolderError, and LockHeldError where a foreign program keeps the database locked.
     """
     started_s = time.perf_counter()
-    doubted: set[tuple[bytes, str]] = set()
+    found: frozenset[Mismatch] = frozenset()
     location = location_of(state, options)
     for _ in range(_ATTEMPTS):
-        before = _marks(state, location)
+        before, found_before = _marks(state, location), found
         check = _Check(root, state, options, on_progress)
         check.run()
+        found = frozenset(check.mismatches)
         # A sync that came in between explains whatever was found, and a file that came and went while it was looked
         # for explains what was found of it: that has to be found twice.
-        if not check.mismatches or (_marks(state, location) == before and check.doubted == doubted):
+        is_explained = found if _marks(state, location) != before else found & check.doubted
+        lasting = found - is_explained | found & found_before
+        if lasting == found:
             break
-        doubted = check.doubted
-    mismatches = tuple(sorted(check.mismatches, key=lambda mismatch: (mismatch.path, mismatch.kind)))
+    mismatches = tuple(sorted(lasting, key=lambda mismatch: (mismatch.path, mismatch.kind)))
     return Verification(
         ok=not mismatches,
         mismatches=mismatches,
@@ -134,8 +136,8 @@ class _Check:
         self, root: Path, state: StateFolder, options: Options, on_progress: Callable[[Progress], None]
     ) -> None:
         self.mismatches: list[Mismatch] = []
-        self.doubted: set[tuple[bytes, str]] = set()
-        """Path and kind of the mismatches that are with the files."""
+        self.doubted: set[Mismatch] = set()
+        """Those that are with the files."""
         self.pending: set[bytes] = set()
         self.unreadable: frozenset[bytes] | set[bytes] = frozenset()
         self.files_checked = 0
@@ -224,7 +226,8 @@ class _Check:
         if not project.tie_closed:
             self._add(PROJECT, "tie", f"a sync was interrupted, or is under way; {remedy}")
         elif project.index_trailer != trailer:
-            self._add(PROJECT, "tie", f"index and database do not belong together; {remedy}")
+            theirs = f"the database belongs to {project.index_trailer}, not to {trailer}"
+            self._add(PROJECT, "tie", f"index and database do not belong together: {theirs}; {remedy}")
 
     def _compare_paths(self, stores: _Stores) -> None:
         for path in stores.entries.keys() - stores.rows.keys():
@@ -315,7 +318,7 @@ class _Check:
             is_explained = doubt.path in changed or _is_within(doubt.path, unread)
             if not is_explained and (doubt.path, doubt.kind) not in found:
                 self.mismatches.append(doubt)
-                self.doubted.add((doubt.path, doubt.kind))
+                self.doubted.add(doubt)
 
     def _add(self, path: bytes, kind: str, detail: str) -> None:
         self.mismatches.append(Mismatch(path, kind, detail))
