@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bm_gitindex.watching import watcher
 from support.vault import Vault
 
 if TYPE_CHECKING:
@@ -20,3 +21,9 @@ def vault(tmp_path: Path) -> Vault:
     vault.write("sub/deep/four.md", "four\n")
     vault.sync()
     return vault
+
+
+@pytest.fixture
+def young_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is young is not looked at once more: nothing is, but what a test changes, however long the test takes."""
+    monkeypatch.setattr(watcher, "MARGIN_S", 1e6)

@@ -12,7 +12,7 @@ import pytest
 
 import bm_gitindex as bmg
 from bm_gitindex import cli, front
-from bm_gitindex.watching import agenda, answers, asking, pulse, serving
+from bm_gitindex.watching import agenda, answers, asking, serving
 from support.vault import Vault
 from support.watching import watching
 
@@ -77,12 +77,13 @@ class Asked:
 
 
 @pytest.fixture
-def asked(vault: Vault, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Asked:
+def asked(
+    vault: Vault, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, young_for_ever: None
+) -> Asked:
     """Questions, with patience however busy this machine is."""
     monkeypatch.setattr(asking.ask, "__defaults__", (30.0,))
     monkeypatch.setattr(answers, "_CATCH_UP_S", 30.0)
     monkeypatch.setattr(answers, "_BUSY_S", 30.0)
-    monkeypatch.setattr(pulse, "MOST_LATE_S", FOREVER_S)
     return Asked(vault, capfdbinary, monkeypatch)
 
 

@@ -115,18 +115,23 @@ class TestSaving:
 
     async def test_two_files_that_are_swapped_are_stored_each_with_what_it_has_now(self, vault: Vault) -> None:
         async with watching(vault.project) as live:
-            swapped(vault.root / "one.md", vault.root / "two.md")
+            async with live.watcher.work:  # nothing is looked at until all is told
+                swapped(vault.root / "one.md", vault.root / "two.md")
+                await live.heard()
             await live.until(lambda: live.reports)
             await live.settled()
             assert live.changed == {b"one.md", b"two.md"}
             assert len(live.reports) == 1
         assert verified(vault)
 
+    @pytest.mark.usefixtures("young_for_ever")
     async def test_one_batch_is_one_sync_of_what_changed_alone(self, vault: Vault) -> None:
         async with watching(vault.project) as live:
-            vault.write("one.md", "changed\n")
-            vault.write("five.md", "five\n")
-            (vault.root / "two.md").unlink()
+            async with live.watcher.work:  # nothing is looked at until all is told
+                vault.write("one.md", "changed\n")
+                vault.write("five.md", "five\n")
+                (vault.root / "two.md").unlink()
+                await live.heard()
             await live.until(lambda: live.reports)
             (report,) = live.reports
             assert report.sync is not None
@@ -292,6 +297,7 @@ class TestConfiguration:
 
 
 class TestErrors:
+    @pytest.mark.usefixtures("young_for_ever")
     async def test_an_error_is_a_report_and_what_was_due_is_done_later(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
     ) -> None:
