@@ -329,11 +329,12 @@ async def test_whoever_follows_is_told_each_report_and_when_the_watcher_ends(vau
     lines: list[bytes] = []
 
     def follow() -> None:
-        lines.extend(asking.listen(str(vault.state_path), "follow", None))
+        for line in asking.listen(str(vault.state_path), "follow", None):
+            lines.append(line)  # noqa: PERF402 - one by one, since the first is waited for
 
     async with watching(vault.project) as live:
         follower = asyncio.create_task(asyncio.to_thread(follow))
-        await live.until(_has_follower)
+        await live.until(lambda: lines)  # who is connected, and has not asked yet, is told nothing
         vault.write("one.md", "changed\n")
         await live.until(lambda: live.reports)
     await follower
@@ -351,8 +352,3 @@ async def test_a_follower_that_reads_no_more_is_left(vault: Vault, monkeypatch: 
             service.tell(bmg.WatchReport(None, notes=(f"number {number}",)))
         told = [json.loads(line.partition(b" ")[2])["notes"] for line in await asyncio.to_thread(list, lines)]
     assert told == [["number 0"], ["number 1"]]
-
-
-def _has_follower() -> bool:
-    names = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
-    return "Service._serve" in names
