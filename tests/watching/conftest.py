@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex.watching import watcher
+from bm_gitindex.watching import agenda, watcher
 from support.vault import Vault
 
 if TYPE_CHECKING:
@@ -27,3 +27,9 @@ def vault(tmp_path: Path) -> Vault:
 def young_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is young is not looked at once more: nothing is, but what a test changes, however long the test takes."""
     monkeypatch.setattr(watcher, "MARGIN_S", 1e6)
+
+
+@pytest.fixture
+def held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is gone is waited for until it has come under another name, however long the test takes."""
+    monkeypatch.setattr(agenda, "HELD_S", 1e6)

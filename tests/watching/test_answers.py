@@ -173,10 +173,8 @@ class TestSameAnswer:
             assert isinstance(told, dict)
             assert (code, told["changes"]) == (0, [])
 
-    async def test_a_deletion_that_is_held_is_in_the_answer(
-        self, vault: Vault, asked: Asked, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(agenda, "HELD_S", FOREVER_S)
+    @pytest.mark.usefixtures("held_for_ever")
+    async def test_a_deletion_that_is_held_is_in_the_answer(self, vault: Vault, asked: Asked) -> None:
         async with watching(vault.project) as live:
             delete(vault)
             await live.heard()

@@ -170,6 +170,7 @@ class TestMoves:
         assert vault.ids()["sub/renamed.md"] == ids["one.md"]
         assert verified(vault)
 
+    @pytest.mark.usefixtures("held_for_ever")
     async def test_a_deletion_and_a_later_addition_are_one_move_of_the_same_entity(self, vault: Vault) -> None:
         ids, content = vault.ids(), (vault.root / "one.md").read_bytes()
         async with watching(vault.project) as live:
@@ -190,6 +191,7 @@ class TestMoves:
             assert live.missed == set()
         assert verified(vault)
 
+    @pytest.mark.usefixtures("held_for_ever")
     async def test_an_addition_that_is_heard_of_just_before_a_look_still_makes_a_move(self, vault: Vault) -> None:
         ids, content = vault.ids(), (vault.root / "one.md").read_bytes()
         async with watching(vault.project) as live:
