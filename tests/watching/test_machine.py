@@ -208,12 +208,9 @@ class Watched(Life, Editing, Configuring, Befalling):
 
     @counted_rule()
     def ask(self) -> None:
-        """Whatever the watcher says, a look at every file says the same, or the watcher has synced in between."""
-        if not self.is_up or self.is_suspended:
-            return
-        before, found, after = self.watcher.told_status(), self._status(), self.watcher.told_status()
-        if before is not None and found is not None and after is not None:
-            assert found.changes in (before.changes, after.changes)
+        """Whatever the watcher says, a look at every file says the same."""
+        if self.is_up and not self.is_suspended:
+            self._wait_for(self._says_what_is_found)
 
     @counted_rule()
     def come_to_rest(self) -> None:
@@ -256,6 +253,19 @@ class Watched(Life, Editing, Configuring, Befalling):
             return self.world.project.status()
         except IndexDamagedError:
             return None
+
+    def _says_what_is_found(self) -> bool:
+        """Look between two answers; return False where the watcher has synced in between, and has to be asked again.
+
+        It may have synced twice, so that what was found is like neither.
+        """
+        before, found, after = self.watcher.told_status(), self._status(), self.watcher.told_status()
+        if before is None or found is None or after is None:
+            return True  # it leaves that to a look
+        if before.changes != after.changes:
+            return False
+        assert found.changes == after.changes
+        return True
 
     def _passes(self) -> int:
         return int(self.watcher.state().get("passes", 0))
