@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.watching.asking import ask
 from bm_gitindex.watching.wire import told_status
-from support.profile import NIGHTLY, record_figures
+from support.profile import record_figures
 from support.stage import cold_meaning
 from support.writers import ENVIRONMENT, command
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from support.vault import Vault
 
 INTERVAL_S = 2.0
-WORK_S = 300.0 if NIGHTLY else 60.0
+WORK_S = 300.0
 """What a watcher may take to work, however busy the machine is: no measure of anything."""
 _LONGEST_INTERVAL_S = 60.0
 """A test with a longer one does not wait for it to be over."""
-_ASK_S = 5.0
+_ASK_S = 60.0
+"""How long one may take to answer that is not suspended: no measure either."""
 _LOOK_EVERY_S = 0.02
 _SHOWN_OF_LOG = 2_000
 
