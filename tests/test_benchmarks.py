@@ -13,6 +13,7 @@ from typing import get_args
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import measuring
 from goals import GOALS, Ceiling, Growth, Ratio
 from live import percentile
 from measuring import Cost, environment, measured, peak_together_bytes, smallest_peak_bytes
@@ -78,20 +79,52 @@ _says_what_processes_hold = pytest.mark.skipif(
 )
 
 
+_STAY = """
+import os, time
+open({name!r}, "w").close()
+for _ in range(6000):
+    if os.path.exists({looked_at!r}):
+        break
+    time.sleep(0.01)
+"""
+
+
+class Stay:
+    """What processes run at their end: they hold what they have until they were looked at, however late that is."""
+
+    def __init__(self, folder: Path, processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._looked_at = folder / "looked at"
+        self._names = [folder / f"{number} is up" for number in range(processes)]
+        self._were_up = False
+        self._family = measuring._family
+        monkeypatch.setattr(measuring, "_family", self._look)
+
+    def __getitem__(self, number: int) -> str:
+        return _STAY.format(name=str(self._names[number]), looked_at=str(self._looked_at))
+
+    def _look(self, pid: int) -> list[int]:
+        if self._were_up:  # at the look before this one, which is over
+            self._looked_at.touch()
+        self._were_up = all(name.exists() for name in self._names)
+        return self._family(pid)
+
+
 @_says_what_processes_hold
-def test_memory_of_processes_at_one_time_is_added_up() -> None:
-    hold = "import time; block = b'x' * 40_000_000; time.sleep(0.3)"
-    both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
-    held = peak_together_bytes([sys.executable, "-c", both], environment())
+def test_memory_of_processes_at_one_time_is_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stay = Stay(tmp_path, 2, monkeypatch)
+    hold = "block = b'x' * 40_000_000"
+    start = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {hold + stay[1]!r}])\n"
+    held = peak_together_bytes([sys.executable, "-c", f"{start}{hold}{stay[0]}child.wait()"], environment())
     assert held is not None
     assert 80_000_000 < held < 130_000_000
 
 
 @_says_what_processes_hold
 def test_memory_of_one_process_is_what_the_kernel_charges_it_with_though_others_run_the_same_python(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = [sys.executable, "-c", "import email.mime.text, sqlite3, time; time.sleep(0.1)"]
+    stay = Stay(tmp_path, 1, monkeypatch)
+    work = [sys.executable, "-c", f"import email.mime.text, sqlite3{stay[0]}"]
     held = peak_together_bytes(work, environment())
     assert held == pytest.approx(measured(work, environment(), tmp_path / "log").peak_bytes, rel=0.05)
 
