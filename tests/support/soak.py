@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ class Soak:
         """Do it, and print a sample now and then; none is kept here, where it would count as growth."""
         step = max(1, rounds // _SAMPLES)
         with self._runner:
+            self._runner.run(_fill_pool())
             started_s = time.perf_counter()
             for done in range(1, rounds + WARM_UP + 1):
                 self._works[work](done)
@@ -218,6 +220,18 @@ class Soak:
                 await task
 
         self._runner.run(cancel_it())
+
+
+async def _fill_pool() -> None:
+    """Start all threads that the loop's pool may have.
+
+    It starts one more whenever it happens to find none idle, which on a busy machine may come late; each has memory of
+    its own.
+    """
+    pool = ThreadPoolExecutor()
+    asyncio.get_running_loop().set_default_executor(pool)
+    all_are_there = threading.Barrier(pool._max_workers)
+    await asyncio.gather(*(asyncio.to_thread(all_are_there.wait) for _ in range(pool._max_workers)))
 
 
 def soak(root: Path, work: str, rounds: int, source: str) -> list[Sample]:
