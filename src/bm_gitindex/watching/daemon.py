@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from bm_gitindex.statefolder import StateFolder
 
-START_S = 10.0
-"""How long a new watcher may take to say that it is there."""
+START_S = 30.0
+"""How long a new watcher may take to say that it is there: one that ends before is not waited for."""
 END_S = 30.0
 """How long one may take to finish what it is doing."""
 _LOOK_EVERY_S = 0.05
