@@ -646,13 +646,13 @@ class TestCrash:
 
         def wait_for_cancel(self: Tree, path: bytes) -> int:
             reading.set()
-            cancelled.wait(10)
+            cancelled.wait(60)
             return real(self, path)
 
         with monkeypatch.context() as patch:
             patch.setattr(Tree, "open_file", wait_for_cancel)
             task = asyncio.create_task(vault.project.sync())
-            await asyncio.to_thread(reading.wait, 10)
+            await asyncio.to_thread(reading.wait, 60)
             task.cancel()
             await asyncio.sleep(0)
             cancelled.set()

@@ -191,7 +191,7 @@ class Unblocker(Thread):
         self._is_done = Event()
 
     def run(self) -> None:
-        while not self._is_done.wait(0.2 if self.has_waited else 20):
+        while not self._is_done.wait(0.2 if self.has_waited else 60):
             self.has_waited = True
             os.close(os.open(self._pipe, os.O_RDWR | os.O_NONBLOCK))
 

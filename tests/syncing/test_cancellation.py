@@ -14,11 +14,11 @@ async def test_a_cancelled_caller_waits_for_its_thread() -> None:
 
     def work() -> None:
         began.set()
-        may_end.wait(10)
+        may_end.wait(60)
         has_ended.set()
 
     caller = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(began.wait, 60)
     for _ in range(3):
         caller.cancel()
         await asyncio.sleep(0)
