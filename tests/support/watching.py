@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from bm_gitindex.watching import pulse
+from bm_gitindex.watching import agenda, pulse
 from bm_gitindex.watching.session import watch
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bm_gitindex import Project, WatchOptions, WatchReport
     from bm_gitindex.watching.watcher import Watcher
 
-NEVER_COMES_AFTER_S = 60.0
+NEVER_COMES_AFTER_S = 120.0
 """No measure of anything: what takes this long does not come."""
 _LOOK_EVERY_S = 0.005
 
@@ -101,9 +101,10 @@ class Watch:
 async def watching(project: Project, how: WatchOptions | None = None) -> AsyncIterator[Watch]:
     """Let a project be watched; the body begins after the first pass, whose report is left out.
 
-    However long a busy machine does not run this process, that is no reason for a pass: tests count them.
+    However long a busy machine does not run this process, that is no reason for a pass: tests count them. Nor is it one
+    for a rest, which after a pass is as long as several of them.
     """
-    with patch.object(pulse, "MOST_LATE_S", float("inf")):
+    with patch.object(pulse, "MOST_LATE_S", float("inf")), patch.object(agenda, "REST", 0):
         live = Watch(project.watcher(how))
         try:
             await live.until(lambda: live.watcher.last_pass is not None and live.is_idle)

@@ -24,6 +24,13 @@ def vault(tmp_path: Path) -> Vault:
 
 
 @pytest.fixture
+def polls_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that are polled are looked at again at once, whatever the last look took of the processor."""
+    monkeypatch.setattr(watcher, "_LEAST_POLL_S", 0.02)
+    monkeypatch.setattr(watcher, "_POLLING_SHARE", 1.0)
+
+
+@pytest.fixture
 def young_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is young is not looked at once more: nothing is, but what a test changes, however long the test takes."""
     monkeypatch.setattr(watcher, "MARGIN_S", 1e6)

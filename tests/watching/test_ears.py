@@ -143,6 +143,7 @@ class TestIgnoreRules:
             assert live.total == (0, 0, 2, 0)
 
 
+@pytest.mark.usefixtures("polls_often")
 class TestLimits:
     @pytest.mark.parametrize(
         ("error", "limit"),
@@ -151,7 +152,6 @@ class TestLimits:
     async def test_where_the_system_admits_no_more_files_are_polled_and_the_limit_is_named(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch, error: Exception, limit: str
     ) -> None:
-        monkeypatch.setattr("bm_gitindex.watching.watcher._LEAST_POLL_S", 0.05)
         monkeypatch.setattr(notifier, "RustNotify", raising(error))
         async with watching(vault.project) as live:
             assert live.watcher.is_polling
@@ -163,7 +163,6 @@ class TestLimits:
     async def test_a_limit_that_is_met_later_on_has_files_polled_from_then_on(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bm_gitindex.watching.watcher._LEAST_POLL_S", 0.05)
         async with watching(vault.project) as live:
             assert not live.watcher.is_polling
             monkeypatch.setattr(notifier, "RustNotify", raising(WATCHES))
@@ -176,7 +175,6 @@ class TestLimits:
     async def test_a_folder_whose_name_is_no_utf_8_has_files_polled(
         self, vault: Vault, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bm_gitindex.watching.watcher._LEAST_POLL_S", 0.05)
         async with watching(vault.project) as live:
             strange = vault.write(os.fsdecode(b"\xfe/five.md"), "five\n")
             await live.until(lambda: live.watcher.is_polling and b"\xfe/five.md" in live.changed)
@@ -189,7 +187,6 @@ class TestLimits:
     async def test_a_project_below_a_folder_whose_name_is_no_utf_8_is_polled(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("bm_gitindex.watching.watcher._LEAST_POLL_S", 0.05)
         vault = Vault(tmp_path / os.fsdecode(b"vault \xff"))
         async with watching(vault.project) as live:
             assert live.watcher.is_polling

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 POLLED = bmg.WatchOptions(is_polled=True)
 
 
-@pytest.fixture
-def polls_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchers, "_LEAST_POLL_S", 0.02)
-
-
 def rest_s(vault: Vault, how: bmg.WatchOptions, cpu_s: float, files_seen: int = 0) -> float:
     """Return how long a watcher that polls rests after a pass that took so much."""
     watcher = vault.project.watcher(how)
