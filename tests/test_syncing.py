@@ -29,7 +29,7 @@ from bm_gitindex.notes import shape
 from bm_gitindex.worktree.tree import Tree
 from support.dating import date_index
 from support.faults import DENIED, deny_file, deny_folder
-from support.vault import Vault, never_young, paths_of
+from support.vault import Vault, never_young, paths_of, young_for_an_hour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,13 +110,16 @@ class TestOrdinarySync:
         assert report.counts == {"added": 0, "modified": 0, "deleted": 0, "moved": 0, "unchanged": 3}
         assert vault.state_bytes() == before
 
-    def test_a_young_file_is_looked_at_once_more_and_then_settled(self, tmp_path: Path) -> None:
+    def test_a_young_file_is_looked_at_once_more_and_then_settled(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        young_for_an_hour(monkeypatch)
         by_mtime = Options(trust_ctime=False, trust_filemode=True, check_stat="default")
         vault = Vault(tmp_path / "vault", by_mtime)
         file = vault.write("one.md", NOTE)
         assert vault.sync().counters.files_read == 1
         assert vault.index[b"one.md"].stat.size == 0
-        ago_ns = time.time_ns() - 10_000_000_000
+        ago_ns = time.time_ns() - 10_000_000_000_000
         os.utime(file, ns=(ago_ns, ago_ns))
         report = vault.sync()
         assert (report.counters.files_read, report.files_parsed) == (1, 0)
@@ -946,6 +949,7 @@ class TestLargeFiles:
         vault = Vault(tmp_path / "vault", self.LARGE)
         vault.write("large.bin", bytes(2000))
         opening_fails(monkeypatch)
+        young_for_an_hour(monkeypatch)
         vault.sync()
         assert vault.index[b"large.bin"].stat.size == 0
         assert not vault.status().changes

@@ -36,6 +36,11 @@ def never_young(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def young_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a test has just written count as young, however long a busy machine takes to sync it."""
+    monkeypatch.setattr(compare, "YOUNG_MARGIN_S", 3_600)
+
+
 class Vault:
     """A folder of notes and what is known of it, in an SQLite file unless a server's database is given."""
 
