@@ -245,7 +245,12 @@ def test_what_a_server_reports_is_told_as_what_it_is(
 def test_a_connection_that_is_no_more_is_the_servers_affair(database: Database) -> None:
     import asyncpg
 
-    for error in (asyncpg.InterfaceError("connection is closed"), ConnectionResetError("reset"), TimeoutError()):
+    for error in (
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
+        ConnectionResetError("reset"),
+        TimeoutError(),
+    ):
         assert isinstance(postgresql_module.translated(error, database.at), DatabaseServerError)
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from support.postgresql import Database
 
 STEPS = ["state", "open_tie", "put", "resolve_links", "record_failures", "close_tie"]
+_FATAL = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+FAREWELL = b"E" + (4 + len(_FATAL)).to_bytes(4, "big") + _FATAL
+"""What a server says to a connection that it ends: an ErrorResponse of its protocol."""
 END_OURS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bm-gitindex'"
 
 
@@ -53,6 +56,30 @@ def test_a_connection_lost_in_a_sync_costs_that_sync_alone(
     assert vault.project.verify().ok
     assert {path: vault.ids()[path] for path in kept} == kept
     assert vault.meaning() == _built_anew(vault, tmp_path).meaning()
+
+
+def test_a_farewell_that_is_read_before_the_connection_has_ended_is_a_loss(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the two come apart: what the driver says in between is no fault of this program."""
+    import asyncpg
+
+    vault.settled_sync()
+    vault.write("new.md")
+    made: list[Any] = []
+    connect = asyncpg.connect
+
+    async def remembered(*arguments: Any, **named: Any) -> Any:
+        made.append(await connect(*arguments, **named))
+        return made[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg, "connect", remembered)
+        at_step(patch, "put", lambda: made[-1]._protocol.data_received(FAREWELL))
+        with pytest.raises(DatabaseServerError, match="run the command again"):
+            vault.sync()
+    assert vault.sync().added == 1
+    assert vault.project.verify().ok
 
 
 def test_the_tie_stays_open_after_a_loss(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

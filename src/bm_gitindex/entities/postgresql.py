@@ -194,7 +194,12 @@ def translated(error: BaseException, server: Server) -> BmGitIndexError | None:
 
 
 def _is_of_the_connection(error: BaseException | None) -> bool:
-    return isinstance(error, OSError | driver().InterfaceError)
+    """Return whether there is no connection any more.
+
+    The driver is at odds with itself where it has read the server's farewell, and not seen the end of the connection
+    yet: that is an InternalClientError.
+    """
+    return isinstance(error, OSError | driver().InterfaceError | driver().InternalClientError)
 
 
 def _detail(error: BaseException) -> str:
