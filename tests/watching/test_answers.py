@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -12,9 +13,11 @@ import pytest
 
 import bm_gitindex as bmg
 from bm_gitindex import cli, front
+from bm_gitindex.changes import ChangeStatus
+from bm_gitindex.statefolder import stamp
 from bm_gitindex.watching import agenda, answers, asking, serving
 from support.vault import Vault
-from support.watching import watching
+from support.watching import eventually_without_loop, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -307,6 +310,48 @@ class TestParanoid:
             assert isinstance(said, tuple)
             assert (code, said[0]) == (6, b"M\tone.md\n")
             assert b"the watcher is wrong: one.md differs, and it does not know" in said[1]
+
+    @pytest.mark.parametrize(
+        ("claim", "words"),
+        [
+            (bmg.Change(ChangeStatus.MODIFIED, b"two.md", None, bmg.Kind.NOTE, 1), b"it says that two.md differs"),
+            (bmg.Change(ChangeStatus.ADDED, b"one.md", None, bmg.Kind.NOTE, 1), b"one.md differs otherwise than it"),
+        ],
+    )
+    async def test_what_it_makes_up_is_reported_as_a_defect(
+        self, vault: Vault, asked: Asked, monkeypatch: pytest.MonkeyPatch, claim: bmg.Change, words: bytes
+    ) -> None:
+        async def claimed(_: answers.Answers) -> answers.Answer:
+            return answers.Answer(bmg.Status(vault.root, (claim,), (), bmg.Counters(), 0.0), "token")
+
+        async with watching(vault.project):
+            vault.write("one.md", "changed\n")
+            monkeypatch.setattr(answers.Answers, "status", claimed)
+            code, said = await asked("--porcelain", "--paranoid")
+            assert isinstance(said, tuple)
+            assert code == 6
+            assert words in said[1]
+
+    async def test_what_is_synced_while_it_is_compared_is_no_lie(
+        self, vault: Vault, asked: Asked, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Found by the look, and neither known before the edit nor after its sync; and so each time."""
+        edits, looks = itertools.count(), list[bmg.Status]()
+        real = bmg.Project.status
+
+        def look(self: bmg.Project, *arguments: Any) -> bmg.Status:
+            index_stamp, found = stamp(vault.index_path), real(self, *arguments)
+            while not found.changes:
+                vault.write("one.md", f"edit {next(edits)}\n")
+                found = real(self, *arguments)
+            looks.append(found)
+            eventually_without_loop(lambda: stamp(vault.index_path) != index_stamp)
+            return found
+
+        async with watching(vault.project):
+            monkeypatch.setattr(bmg.Project, "status", look)
+            assert await asked("--porcelain", "--paranoid") == (0, (b"M\tone.md\n", b""))
+        assert len(looks) == 3
 
 
 async def test_a_state_folder_with_a_path_longer_than_an_address_is_asked(

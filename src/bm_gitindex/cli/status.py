@@ -26,12 +26,15 @@ from bm_gitindex.cli.output import (
     text,
     write_bytes,
 )
+from bm_gitindex.statefolder import stamp
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from bm_gitindex.changes import Change, Status
     from bm_gitindex.project import Project
+    from bm_gitindex.rules import Skipped
 
 NAME = "status"
 SUMMARY = "show what differs from the index; writes nothing, ever"
@@ -49,6 +52,7 @@ _LETTERS = {
     ChangeStatus.DELETED: b"D",
     ChangeStatus.MOVED: b"R100",
 }
+_ATTEMPTS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Show how a project differs from its index."""
     project, paths = project_of(arguments), given_paths(arguments)
     is_asked = not arguments.no_daemon and not paths and os.path.lexists(project.state.watch_socket)
+    index_stamp = stamp(project.state.index)
     told = _told(project) if is_asked else None
     if told is None or arguments.paranoid:
         progress = ProgressLine(is_wanted=not arguments.quiet)
@@ -88,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
             write_bytes(_porcelain(change, nul=arguments.nul))
     elif not arguments.quiet:
         _print_for_people(status, is_verbose=bool(arguments.verbose))
-    if arguments.paranoid and told is not None and _is_defect(project, told, status):
+    if arguments.paranoid and told is not None and (lies := _lies(project, index_stamp, told, status)):
+        for line in lies:
+            print_error(f"the watcher is wrong: {line}; please report this, and run `bm-gitindex watch --stop`")
         return EXIT_DAMAGED
     if any(skipped.reason.is_failure for skipped in status.skipped):
         return EXIT_UNREADABLE
@@ -104,22 +111,40 @@ def _told(project: Project) -> Status | None:
     return told_status(ask(str(project.state.path), "status") or b"", project.root)
 
 
-def _is_defect(project: Project, told: Status, found: Status) -> bool:
-    """Report where the watcher tells another status than a look at every file, before it and after it."""
-    if _differences(told, found) == [] or (again := _told(project)) is None:
-        return False
-    differences = _differences(again, found)
-    for line in differences:
-        print_error(f"the watcher is wrong: {line}; please report this, and run `bm-gitindex watch --stop`")
-    return bool(differences)
+def _lies(project: Project, index_stamp: tuple[int, ...] | None, told: Status, found: Status) -> list[str]:
+    """Return where a watcher tells something else than a look at every file, both before that look and after it.
+
+    A sync that came in between explains it as well: then the question is put anew.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            index_stamp, asked_anew = stamp(project.state.index), _told(project)
+            if asked_anew is None:
+                break
+            told, found = asked_anew, project.status()
+        again = _told(project)
+        if again is None:
+            break
+        lines = _differences("differs", told.changes, found.changes, again.changes)
+        lines += _differences("is passed over", told.skipped, found.skipped, again.skipped)
+        if not lines or stamp(project.state.index) == index_stamp:
+            return lines
+    return []
 
 
-def _differences(told: Status, found: Status) -> list[str]:
-    pairs = (("differs", told.changes, found.changes), ("is passed over", told.skipped, found.skipped))
+def _differences(
+    what: str, told: Sequence[Change | Skipped], found: Sequence[Change | Skipped], again: Sequence[Change | Skipped]
+) -> list[str]:
+    before, by_look, after = ({one.path: one for one in listed} for listed in (told, found, again))
     lines = []
-    for what, by_watcher, by_look in pairs:
-        lines += [f"{shown(one.path)} {what}, and it does not know" for one in by_look if one not in by_watcher]
-        lines += [f"it says that {shown(one.path)} {what}" for one in by_watcher if one not in by_look]
+    for path in sorted(before.keys() | by_look.keys()):
+        if before.get(path) == after.get(path) != by_look.get(path):
+            if path not in before:
+                lines.append(f"{shown(path)} {what}, and it does not know")
+            elif path not in by_look:
+                lines.append(f"it says that {shown(path)} {what}")
+            else:
+                lines.append(f"{shown(path)} {what} otherwise than it says")
     return lines
 
 
