@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -203,10 +205,46 @@ class TestCookies:
             assert os.listdir(vault.project.state.cookies) == []
             assert live.watcher.agenda.unsettled == set()
 
-    async def test_what_another_watcher_has_left_is_removed(self, vault: Vault) -> None:
-        vault.write(".basic-memory/cookies/left-1", "")
+    async def test_what_another_watcher_has_left_is_removed_and_nothing_else(self, vault: Vault) -> None:
+        for name in ("4711-1f2e3d-1", "a user's own.md", "4711-1f2e3d-1.md"):
+            vault.write(f".basic-memory/cookies/{name}", "")
         async with watching(vault.project):
-            assert os.listdir(vault.project.state.cookies) == []
+            assert set(os.listdir(vault.project.state.cookies)) == {"a user's own.md", "4711-1f2e3d-1.md"}
+
+    @pytest.mark.parametrize("kind", ["link", "dangling link", "link to a file", "pipe", "file"])
+    async def test_what_stands_in_the_place_of_the_folder_gives_way_and_leads_nowhere(
+        self, vault: Vault, kind: str
+    ) -> None:
+        outside = vault.root.parent / "outside"
+        outside.mkdir()
+        (outside / "4711-1f2e3d-1").write_text("precious")
+        place = vault.project.state.cookies
+        match kind:
+            case "pipe":
+                os.mkfifo(place)
+            case "file":
+                place.touch()
+            case _:
+                place.symlink_to(outside / {"link": "", "dangling link": "gone"}.get(kind, "4711-1f2e3d-1"))
+        async with watching(vault.project) as live:
+            vault.write("one.md", "changed\n")
+            await live.until(lambda: live.changed == {b"one.md"})
+            assert await live.watcher.ears.caught_up(30) is not None
+        assert (outside / "4711-1f2e3d-1").read_text() == "precious"
+        assert os.listdir(outside) == ["4711-1f2e3d-1"]
+        assert (place.is_symlink(), place.is_dir()) == (False, True)
+
+    async def test_a_folder_that_a_link_takes_the_place_of_is_not_written_through(self, vault: Vault) -> None:
+        outside = vault.root.parent / "outside"
+        outside.mkdir()
+        async with watching(vault.project) as live:
+            vault.project.state.cookies.rmdir()
+            vault.project.state.cookies.symlink_to(outside)
+            before = outside.stat().st_mtime_ns
+            assert await live.watcher.ears.caught_up(30) is None
+            await live.until(lambda: live.watcher.ears.are_open and live.is_idle)
+            assert await live.watcher.ears.caught_up(30) is not None
+        assert outside.stat().st_mtime_ns == before
 
     async def test_a_folder_of_cookies_that_is_removed_comes_again(self, vault: Vault) -> None:
         async with watching(vault.project) as live:
@@ -226,6 +264,29 @@ class TestCookies:
                 assert not live.watcher.ears.are_open
             await live.until(lambda: live.watcher.ears.are_open and live.is_idle)
             assert await live.watcher.ears.caught_up(30) is not None
+
+
+async def test_a_watcher_that_is_cancelled_while_watches_are_made_leaves_none(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, opened = notifier._opened, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(folders: list[str]) -> object:
+        system = real(folders)
+        loop.call_soon_threadsafe(opened.set)
+        time.sleep(0.2)  # while the watcher is cancelled
+        return system
+
+    before = set(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(notifier, "_opened", slow)
+    task = asyncio.ensure_future(anext(vault.project.watch()))
+    await opened.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await eventually(lambda: all("events" not in thread.name for thread in threading.enumerate()))
+    await eventually(lambda: set(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_no_thread_is_left_when_a_watcher_has_ended(vault: Vault) -> None:

@@ -172,7 +172,12 @@ class Ears:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(failed, reason)
 
-        made.append(await in_thread(lambda: Notifier(folders, self._cookies, on_events, on_failure)))
+        try:
+            await in_thread(lambda: made.append(Notifier(folders, self._cookies, on_events, on_failure)))
+        except BaseException:
+            for notifier in made:  # by the time that nobody wants it any more
+                notifier.abandon()
+            raise
         return made[0]
 
     def _heard(self, events: Events) -> None:

@@ -9,6 +9,8 @@ made in a folder that is watched too, and when its event comes, all that happene
 from __future__ import annotations
 
 import os
+import re
+import stat
 import threading
 import time
 from contextlib import suppress
@@ -31,6 +33,8 @@ latest. Each look wakes a processor, which is most of what an idle watcher costs
 _ADDED = 1
 _NO_TIMEOUT = 0
 _WATCH_LIMIT = "watch limit"
+_IS_COOKIE = re.compile(r"[0-9]+-[0-9a-f]+-[0-9]+").fullmatch
+_COOKIE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOO_MANY = ("(os error 24)", "(os error 23)", "(os error 12)")
 
 
@@ -73,7 +77,7 @@ class Notifier:
         self.alert_until_s = 0.0
         """Until then events are looked for as often as for one who waits."""
         self._system = _opened([*folders, str(cookies.folder)])
-        self._thread = threading.Thread(target=self._listen, name="bm-gitindex events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="bm-gitindex events", daemon=True)
         self._thread.start()
 
     def _pace(self) -> tuple[int, int]:
@@ -101,7 +105,12 @@ class Notifier:
         """End; what was not handed on is lost."""
         self._is_closed.set()
         self._thread.join()
-        self._system.close()
+
+    def _run(self) -> None:
+        try:
+            self._listen()
+        finally:
+            self._system.close()
 
     def _listen(self) -> None:
         last = ""
@@ -132,11 +141,21 @@ class Cookies:
         self._number = 0
 
     def prepare(self) -> None:
-        """Make the folder, and remove what another watcher has left there. Raises OSError."""
+        """Make the folder, and remove what another watcher has left there, and nothing else. Raises OSError.
+
+        What stands in its place is removed: a link would lead to files of the user's.
+        """
+        with suppress(FileNotFoundError):
+            if not stat.S_ISDIR(os.lstat(self.folder).st_mode):
+                self.folder.unlink()
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        for name in os.listdir(self.folder):
-            with suppress(OSError):
-                (self.folder / name).unlink()
+        folder_fd = self._opened()
+        try:
+            for name in filter(_IS_COOKIE, os.listdir(folder_fd)):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=folder_fd)
+        finally:
+            os.close(folder_fd)
 
     def new(self) -> str:
         """Return a name that no cookie had."""
@@ -149,9 +168,15 @@ class Cookies:
 
     def make(self, name: str) -> None:
         """Make one, and remove it. Raises OSError."""
-        path = self.path(name)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-        os.unlink(path)
+        folder_fd = self._opened()
+        try:
+            os.close(os.open(name, _COOKIE_FLAGS, 0o600, dir_fd=folder_fd))
+            os.unlink(name, dir_fd=folder_fd)
+        finally:
+            os.close(folder_fd)
+
+    def _opened(self) -> int:
+        return os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def found_in(self, paths: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the names of the cookies among some paths, and the other paths."""
