@@ -24,6 +24,7 @@ from bm_gitindex.options import NoteBounds
 from bm_gitindex.oracle import database as oracle_database
 from bm_gitindex.oracle.tree import TreeReader
 from bm_gitindex.survey import Surveyor
+from support.deep import deep_folder
 from support.faults import DENIED, deny_file, deny_folder, raising
 from support.values import extension, header, sealed
 from support.vault import Vault, never_young
@@ -257,24 +258,6 @@ def test_a_path_beyond_the_systems_limit(tmp_path: Path) -> None:
         os.close(os.open("deep.md", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder_fd))
     vault.sync()
     assert_clean(vault.project.verify(), 2)
-
-
-class deep_folder:  # noqa: N801 - reads as a function
-    """Make folders with names of 250 bytes within each other, and open the innermost."""
-
-    def __init__(self, root: Path, depth: int) -> None:
-        self._fd = os.open(root, os.O_RDONLY)
-        for _ in range(depth):
-            os.mkdir("d" * 250, dir_fd=self._fd)
-            below = os.open("d" * 250, os.O_RDONLY, dir_fd=self._fd)
-            os.close(self._fd)
-            self._fd = below
-
-    def __enter__(self) -> int:
-        return self._fd
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self._fd)
 
 
 def test_a_file_beyond_the_range_of_times(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from bm_gitindex.watching import agenda, ears, notifier
+from support.deep import deep_folder
 from support.vault import Vault
 from support.watching import eventually, watching
 
@@ -194,6 +195,21 @@ class TestLimits:
             assert live.watcher.is_polling
             vault.write("five.md", "five\n")
             await live.until(lambda: live.changed == {b"five.md"})
+
+
+async def test_a_folder_with_a_path_beyond_the_systems_limit_is_asked_for(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bm_gitindex.watching.watcher._POLL_FOLDERS_S", 0.1)
+    with deep_folder(vault.root, 20) as folder_fd:
+        note_fd = os.open("deep.md", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=folder_fd)
+    async with watching(vault.project) as live:
+        assert not live.watcher.is_polling
+        assert live.watcher.ears.polled
+        os.write(note_fd, b"changed\n")
+        os.close(note_fd)
+        await live.until(lambda: len(live.changed) == 1)
+        assert live.missed == set()
 
 
 class TestCookies:

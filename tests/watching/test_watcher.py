@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import bm_gitindex as bmg
-from bm_gitindex.watching import pulse
+from bm_gitindex.watching import pulse, watcher
 from support.watching import eventually, watching
 
 if TYPE_CHECKING:
@@ -274,8 +275,100 @@ class TestFolders:
             assert live.watcher.state.passes == 1
         assert verified(vault)
 
+    @pytest.mark.usefixtures("young_for_ever")
+    @pytest.mark.parametrize("beside", ["rules", "configuration", "hard link", "pass", "folder above", "failure"])
+    async def test_a_folder_that_is_replaced_is_heard_whatever_else_happens(self, vault: Vault, beside: str) -> None:
+        async with watching(bmg.Project(vault.root)) as live:
+            async with live.watcher.work:
+                replaced = vault.root / ("sub" if beside == "folder above" else "sub/deep")
+                shutil.copytree(replaced, vault.root / "copy")
+                replaced.rename(vault.root.parent / "aside")
+                (vault.root / "copy").rename(replaced)
+                match beside:
+                    case "rules":
+                        vault.write(".gitignore", "*.tmp\n")
+                    case "configuration":
+                        vault.write(".basic-memory/config.toml", 'ignore = ["two.md"]\n')
+                    case "hard link":
+                        (vault.root / "three.md").hardlink_to(vault.root / "one.md")
+                    case "pass":
+                        live.watcher.note_foreign_change("a test wants it")
+                    case "failure":
+                        vault.database_path.rename(vault.root.parent / "database")
+                        vault.database_path.mkdir()
+                await live.heard()
+            if beside == "failure":
+                await live.until(lambda: live.watcher.state.failures)
+                vault.database_path.rmdir()
+                (vault.root.parent / "database").rename(vault.database_path)
+            await live.settled()
+            live.reports.clear()
+            passes = live.watcher.state.passes
+            vault.write("sub/deep/four.md", "changed in the new folder\n")
+            await live.until(lambda: b"sub/deep/four.md" in live.changed)
+            assert live.watcher.state.passes == passes
+
+
+@pytest.mark.usefixtures("young_for_ever")
+class TestIgnored:
+    async def test_a_file_that_comes_again_while_its_deletion_is_synced_is_not_taken_for_an_ignored_one(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real: Any = vars(watcher)["sync"]
+
+        async def overtaken(*arguments: Any) -> bmg.SyncReport:
+            report: bmg.SyncReport = await real(*arguments)
+            if report.deleted:
+                vault.write("two.md", "here again\n")
+            return report
+
+        async with watching(vault.project) as live:
+            monkeypatch.setattr(watcher, "sync", overtaken)
+            (vault.root / "two.md").unlink()
+            await live.until(lambda: live.total == (1, 0, 1, 0))
+            await live.settled()
+            vault.write("two.md", "and changed\n")
+            await live.until(lambda: live.total == (1, 1, 1, 0))
+        assert verified(vault)
+
+    async def test_what_was_ignored_in_a_folder_is_not_in_the_one_that_takes_its_name(self, vault: Vault) -> None:
+        for path in ("a/n.md", "b/n.md"):
+            vault.write(path, "text\n")
+        vault.write("a/.gitignore", "n.md\n")
+        async with watching(vault.project) as live:
+            vault.write("a/n.md", "ignored\n")
+            await live.settled()
+            (vault.root / "a").rename(vault.root / "c")
+            (vault.root / "b").rename(vault.root / "a")
+            await live.until(lambda: b"a/n.md" in live.changed)
+            await live.settled()
+            live.reports.clear()
+            vault.write("a/n.md", "not ignored\n")
+            await live.until(lambda: live.changed == {b"a/n.md"})
+            assert live.watcher.state.passes == 1
+        assert verified(vault)
+
+    async def test_a_log_that_is_ignored_is_looked_at_once(self, vault: Vault) -> None:
+        vault.write(".gitignore", "*.log\n")
+        vault.write("big.log", "")
+        async with watching(vault.project) as live:
+            for _ in range(3):
+                vault.write("big.log", "a line\n")
+                await live.settled()
+            syncs = live.watcher.state.syncs
+            vault.write("big.log", "another line\n")
+            await live.settled()
+            assert live.watcher.state.syncs == syncs
+
 
 class TestConfiguration:
+    @pytest.mark.usefixtures("young_for_ever")
+    async def test_a_configuration_that_is_changed_while_nothing_happens_is_noticed(self, vault: Vault) -> None:
+        async with watching(bmg.Project(vault.root)) as live:
+            vault.write(".basic-memory/config.toml", 'ignore = ["two.md"]\n')
+            await live.until(lambda: live.changed == {b"two.md"})
+            assert live.reports[0].reason == "the configuration was changed"
+
     async def test_a_configuration_that_is_changed_holds_from_the_next_look_on(self, vault: Vault) -> None:
         async with watching(bmg.Project(vault.root)) as live:
             vault.write(".basic-memory/config.toml", 'ignore = ["two.md"]\n')
@@ -318,6 +411,7 @@ class TestErrors:
             aside.rename(database)
             await live.until(lambda: live.changed == {b"one.md"})
             await eventually(lambda: live.watcher.is_certain)
+            assert live.watcher.state.missed == 0  # it was told of before the failures
         assert verified(vault)
 
 

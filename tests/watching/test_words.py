@@ -72,6 +72,15 @@ def test_what_was_ignored_is_not_looked_at_until_rules_change() -> None:
     assert hearsay.worth_a_look([b"big.log"]) == {b"big.log"}
 
 
+def test_what_was_ignored_in_folders_that_may_be_others_now_is_looked_at() -> None:
+    hearsay = Hearsay(Options())
+    hearsay.is_ignored([b"a/b/1.md", b"a/2.md", b"ab/3.md", b"c"])
+    hearsay.forget_below([])
+    assert hearsay.worth_a_look([b"a/b/1.md", b"a/2.md", b"ab/3.md", b"c"]) == frozenset()
+    hearsay.forget_below([b"a", b"c"])
+    assert hearsay.worth_a_look([b"a/b/1.md", b"a/2.md", b"ab/3.md", b"c"]) == {b"a/b/1.md", b"a/2.md", b"c"}
+
+
 def test_what_is_left_out_everywhere_is_not_looked_at() -> None:
     heard = [b".git/index", b"a/.hidden/b.md", b"a/one.md~", b".one.md.swp", b"a/one.md", b"", b"a"]
     assert Hearsay(Options()).worth_a_look(heard) == {b"a/one.md", b"", b"a"}

@@ -49,6 +49,9 @@ class Ears:
         """Called when something was heard."""
         self._root = root
         self._base = os.fsencode(root)
+        self._arming: frozenset[bytes] = frozenset()
+        self._doubted: set[bytes] = set()
+        """Folders that were told of since they are watched: others may have their names by now."""
         self._cookies = cookies
         self._agenda = agenda
         self._state = state
@@ -65,6 +68,14 @@ class Ears:
         """Whether anything is watched."""
         return self._notifier is not None
 
+    def unwatched(self, folders: Iterable[bytes]) -> frozenset[bytes]:
+        """Return those of some folders that are not watched, or were replaced since, or one above them was."""
+        return frozenset(folder for folder in folders if folder not in self.armed or self._is_doubted(folder))
+
+    def _is_doubted(self, folder: bytes) -> bool:
+        doubted = self._doubted
+        return bool(doubted) and (folder in doubted or b"" in doubted or not doubted.isdisjoint(parents(folder)))
+
     def was_told_of(self, path: bytes) -> bool:
         """Return whether a path, a folder above it, or rules there, were told of in this turn or the one before."""
         above = (*parents(path), b"")
@@ -80,9 +91,10 @@ class Ears:
 
         Raises WatchLimitError, and OSError where nothing can be watched at all.
         """
-        wanted = frozenset(folders)
+        self._arming = wanted = frozenset(folders)
         failure: OSError | None = None
         for _ in range(_MOST_ATTEMPTS):
+            self._doubted.clear()  # all are watched by their names, anew
             found = await in_thread(lambda: watchable(self._root, wanted))
             try:
                 notifier = await self._new_notifier(list(found.absolute.values()))
@@ -150,6 +162,7 @@ class Ears:
             self._calming = None
         notifier, self._notifier = self._notifier, None
         self.armed, self.are_stale = frozenset(), False
+        self._doubted.clear()
         if notifier is not None:
             await in_thread(notifier.close)
 
@@ -187,6 +200,7 @@ class Ears:
         added = [relative for path in events.added & others if (relative := self._relative(path)) is not None]
         self._agenda.changed(paths, events.last_s)
         self.added.update(added)
+        self._doubted.update(path for path in paths if path in self.armed or path in self._arming)
         self._told.update(paths if len(self._told) <= MOST_PATHS else (b"",))
         if paths:
             self._state.events += len(paths)
@@ -215,7 +229,8 @@ class Ears:
         raw = os.fsencode(path)
         if raw == self._base:
             return b""
-        return raw[len(self._base) + 1 :] if raw.startswith(self._base + b"/") else None
+        within = os.path.join(self._base, b"")
+        return raw[len(within) :] if raw.startswith(within) else None
 
 
 def _drained(notifier: Notifier) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.filesystem import LOCAL_TYPES, filesystem_type
 from bm_gitindex.indexfile import read_index
+from bm_gitindex.worktree.tree import Tree
 from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def watchable(root: Path, folders: Iterable[bytes]) -> Watchable:
         path = os.path.join(base, folder) if folder else base
         try:
             st = os.stat(path) if not folder else os.lstat(path)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # its path is longer than a system call takes, for instance
+            polled.add(folder)
             continue
         if not stat.S_ISDIR(st.st_mode):
             continue
@@ -78,20 +82,27 @@ def folders_of_index(state: StateFolder) -> set[bytes]:
 
 def stats_of(root: Path, paths: Iterable[bytes]) -> dict[bytes, os.stat_result]:
     """Return the stats of those paths at which there is anything."""
-    base = os.fsencode(root)
     stats = {}
-    for path in paths:
-        with suppress(OSError):
-            stats[path] = os.lstat(os.path.join(base, path))
+    with Tree(root) as tree:
+        for path in sorted(paths):
+            with suppress(OSError):
+                stats[path] = tree.lstat(path)
     return stats
 
 
-def is_file(root: Path, path: bytes) -> bool:
-    """Return whether there is a regular file: a link that is passed over may give way to one."""
-    try:
-        return stat.S_ISREG(os.lstat(os.path.join(os.fsencode(root), path)).st_mode)
-    except OSError:
-        return False
+def same_files(root: Path, stats: Mapping[bytes, os.stat_result]) -> frozenset[bytes]:
+    """Return the paths at which there is still the regular file that had this stat, and had been no other meanwhile."""
+    now = stats_of(root, stats)
+    return frozenset(
+        path
+        for path, st in stats.items()
+        if stat.S_ISREG(st.st_mode) and path in now and _identity(now[path]) == _identity(st)
+    )
+
+
+def _identity(st: os.stat_result) -> tuple[int, ...]:
+    """Return what is another one once a file was made anew: an inode number may be used again, a ctime is not."""
+    return st.st_dev, st.st_ino, st.st_mode, st.st_ctime_ns
 
 
 def is_below(path: bytes, folder: bytes) -> bool:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from bm_gitindex.rules import GITIGNORE, Classifier
+from bm_gitindex.worktree.walk import parents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,13 @@ class Hearsay:
     def forget(self) -> None:
         """Take what was ignored for worth a look again."""
         self._ignored.clear()
+
+    def forget_below(self, folders: Iterable[bytes]) -> None:
+        """Do so with these folders and what is in them: they may be others now, with other rules."""
+        changed = frozenset(folders)
+        if changed:
+            for path in [path for path in self._ignored if path in changed or not changed.isdisjoint(parents(path))]:
+                del self._ignored[path]
 
     def _is_left_out(self, path: bytes) -> bool:
         return bool(path) and any(self._classifier.is_left_out(name) for name in path.split(b"/"))

@@ -20,9 +20,10 @@ CLOCK_SLACK_S = 0.5
 class Pulse:
     """Beats every second, and tells when a beat comes late, or the clock was set."""
 
-    def __init__(self, on_gap: Callable[[str], object]) -> None:
-        """`on_gap` is told in words what happened."""
+    def __init__(self, on_gap: Callable[[str], object], on_beat: Callable[[], object] = lambda: None) -> None:
+        """`on_gap` is told in words what happened; `on_beat` is called with each beat."""
         self._on_gap = on_gap
+        self._on_beat = on_beat
         self._begin(time.monotonic(), time.time())
 
     @property
@@ -57,3 +58,4 @@ class Pulse:
         while True:
             await asyncio.sleep(BEAT_S)
             self.beat(time.monotonic(), time.time())
+            self._on_beat()

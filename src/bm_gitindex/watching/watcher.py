@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import random
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from bm_gitindex.syncing.report import SyncRequest
 from bm_gitindex.syncing.session import sync
 from bm_gitindex.watching.agenda import INTERVAL, Agenda
 from bm_gitindex.watching.ears import Ears
-from bm_gitindex.watching.folders import folders_of_index, has_other_names, is_below, is_file, is_utf8, stats_of
+from bm_gitindex.watching.folders import folders_of_index, has_other_names, is_below, is_utf8, same_files, stats_of
 from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
 from bm_gitindex.watching.pulse import Pulse
@@ -82,9 +83,9 @@ class Watcher:
         self._is_certain = False
         self._unread: frozenset[bytes] = frozenset()
         """What could not be read when it was last looked at."""
-        self.pulse = Pulse(self.distrust)
+        self.pulse = Pulse(self.distrust, self._notice)
         self._takes_configured = options is None
-        self._config_stamp = stamp(config_path(root))
+        self._config_stamp = self._noticed_stamp = stamp(config_path(root))
         self._hearsay = Hearsay(self.options)
         self._stop = asyncio.Event()
         self._woken = asyncio.Event()
@@ -144,6 +145,13 @@ class Watcher:
         """Return whether the configuration file is another one than that of the options in use."""
         return self._takes_configured and stamp(config_path(self.root)) != self._config_stamp
 
+    def _notice(self) -> None:
+        """Pass over everything where something was changed that no event tells of; once, since it may fail."""
+        config_stamp = stamp(config_path(self.root))
+        if config_stamp != self._noticed_stamp and self.is_configured_anew():
+            self.note_foreign_change(_CONFIGURED)
+        self._noticed_stamp = config_stamp
+
     def _choose_mode(self) -> None:
         if self.how.is_polled:
             self._poll("polling was asked for")
@@ -194,9 +202,8 @@ class Watcher:
                 return None  # a pass is to come: what was refused is not to be taken in piece by piece
             report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
         except (BmGitIndexError, OSError) as error:
-            return self._failed(due, error)
-        finally:
-            self.ears.turn()
+            return self._failed(due, error)  # what was told of is not settled, and is not forgotten
+        self.ears.turn()
         self._retry_s, self._told_error = 0.0, ""
         return report
 
@@ -234,14 +241,15 @@ class Watcher:
         if self.state.mode == "events" and not self.ears.are_open:
             await self._arm(await in_thread(lambda: folders_of_index(self.folder)))
         report = await self._sync(())
-        await self._watch_new(report, self.ears.armed)
+        files_seen = report.counters.files_seen - report.added + report.deleted
+        await self._watch_new(report)
         missed = await self._missed(report) if reason not in (_START, _CONFIGURED) else ()
         ended_s = time.monotonic()
         self.agenda.passed(began_s, ended_s)
         self._plan_pass(report, time.process_time() - cpu_s)
         skipped = self._take_in_skipped(report, frozenset({b""}))
         self.last_pass = report
-        self.files_seen = report.counters.files_seen
+        self.files_seen = files_seen + report.added - report.deleted
         self._is_certain = not missed
         if missed:  # who did not hear of them may watch folders that are others by now
             await self.ears.close()
@@ -284,20 +292,16 @@ class Watcher:
         stats = await in_thread(lambda: stats_of(self.root, due.paths))
         if any(map(has_other_names, stats.values())):
             return await self._pass("a file was changed that has other names")
+        self._hearsay.forget_below(path for path, st in stats.items() if stat.S_ISDIR(st.st_mode))
         paths = self._hearsay.worth_a_look(due.paths)
         paths = self._without_held(paths, gone=paths - due.overdue - stats.keys())
         if not paths:
             return None
-        replaced = self.ears.armed.intersection(paths)
-        still_watched = frozenset(
-            folder for folder in self.ears.armed if not any(is_below(folder, one) for one in replaced)
-        )
         report = await self._sync(paths)
-        await self._watch_new(report, still_watched)
+        await self._watch_new(report)
         if not report.counters.files_seen and not report.skipped:
-            self._hearsay.is_ignored(
-                await in_thread(lambda: frozenset(path for path in paths if is_file(self.root, path)))
-            )
+            looked_at = {path: st for path, st in stats.items() if path in paths}
+            self._hearsay.is_ignored(await in_thread(lambda: same_files(self.root, looked_at)))
         self.files_seen += report.added - report.deleted
         self._poll_folders()
         skipped = self._take_in_skipped(report, paths)
@@ -311,19 +315,18 @@ class Watcher:
         self.agenda.hold(gone, time.monotonic())
         return paths - gone
 
-    async def _watch_new(self, report: SyncReport, watched: frozenset[bytes]) -> None:
+    async def _watch_new(self, report: SyncReport) -> None:
         """Watch the folders that were found besides those watched, and look at them once more then: in this order."""
         if not self.ears.are_open:
             return
-        fresh = frozenset(report.folders) - watched - self.ears.polled
+        found = report
         for _ in range(_MOST_ROUNDS):
-            watched |= fresh
-            if not fresh or not await self._arm(watched):
+            fresh = self.ears.unwatched(found.folders) - self.ears.polled
+            if not fresh or not await self._arm(self.ears.armed | fresh):
                 return
             # Together with what has happened since: what comes into a folder may have come out of another one.
             found = await self._sync(fresh | self.agenda.unsettled)
             _add(report, found)
-            fresh = frozenset(found.folders) - watched - self.ears.polled
         self.agenda.demand_pass("folders come faster than they are looked at", time.monotonic())
 
     async def _arm(self, folders: Iterable[bytes]) -> bool:
