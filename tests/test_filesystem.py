@@ -13,6 +13,7 @@ from bm_gitindex.filesystem import (
     LOCAL_TYPES,
     devices_of_one_clock,
     filesystem_type,
+    mounts_in_mount_table,
     trust_for,
     type_from_mount_table,
 )
@@ -49,6 +50,26 @@ TABLE = (
 )
 def test_the_innermost_and_latest_mount_holds_a_path(path: bytes, name: str) -> None:
     assert type_from_mount_table(TABLE, path) == name
+
+
+@pytest.mark.parametrize(
+    ("path", "numbers"),
+    [
+        (b"/home", [b"23", b"24"]),
+        (b"/home/user/My Notes", [b"24"]),
+        (b"/home/user/My", []),
+        (b"/mnt", [b"25", b"26"]),
+        (b"/mnt/x", []),
+        (b"/", [b"22", b"23", b"24", b"25", b"26", b"27"]),
+    ],
+)
+def test_mounts_on_a_folder_and_below_it_are_found(path: bytes, numbers: list[bytes]) -> None:
+    assert [line.split()[0] for line in mounts_in_mount_table(TABLE, path)] == numbers
+
+
+def test_a_system_that_does_not_tell_has_no_mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystem, "_MOUNT_TABLE", str(tmp_path / "none"))
+    assert filesystem.mounts_within(tmp_path) == ()
 
 
 def test_a_table_without_a_mount_tells_nothing() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bm_gitindex.index.stat import Trust, low32
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from bm_gitindex.options import Options
@@ -83,20 +84,41 @@ def filesystem_type(path: Path) -> str:
         return ""
 
 
+def mounts_within(path: Path) -> tuple[bytes, ...]:
+    """Return what is mounted on a folder or below it, a line each; nothing where the system does not tell."""
+    try:
+        with open(_MOUNT_TABLE, "rb") as file:
+            return mounts_in_mount_table(file.read(), os.fsencode(os.path.realpath(path)))
+    except OSError:
+        return ()
+
+
+def mounts_in_mount_table(table: bytes, path: bytes) -> tuple[bytes, ...]:
+    """Return the lines of /proc/self/mountinfo (proc(5)) that are about `path`, or something below it."""
+    folder = path.rstrip(b"/") + b"/"
+    return tuple(
+        line for line, mount_point, _ in _mounts(table) if (mount_point.rstrip(b"/") + b"/").startswith(folder)
+    )
+
+
 def type_from_mount_table(table: bytes, path: bytes) -> str:
     """Return the type of the innermost mount that holds `path`, given the text of /proc/self/mountinfo (proc(5))."""
     best_length, best_type = -1, b""
-    for line in table.splitlines():
-        mount, separator, source = line.partition(b" - ")
-        fields = mount.split(b" ")
-        if not separator or len(fields) < 5:
-            continue
-        mount_point = _unescaped(fields[4])
+    for _, mount_point, type_ in _mounts(table):
         prefix = mount_point.rstrip(b"/") + b"/"
         # Of two mounts on one point the later one hides the earlier.
         if (path + b"/").startswith(prefix) and len(prefix) >= best_length:
-            best_length, best_type = len(prefix), source.split(b" ")[0]
+            best_length, best_type = len(prefix), type_
     return best_type.decode("ascii", "replace")
+
+
+def _mounts(table: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield line, mount point and type of each mount."""
+    for line in table.splitlines():
+        mount, separator, source = line.partition(b" - ")
+        fields = mount.split(b" ")
+        if separator and len(fields) >= 5:
+            yield line, _unescaped(fields[4]), source.split(b" ")[0]
 
 
 def _unescaped(field: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import bm_gitindex as bmg
-from bm_gitindex import cli, front
+from bm_gitindex import cli, filesystem, front
 from bm_gitindex.changes import ChangeStatus
 from bm_gitindex.statefolder import stamp
 from bm_gitindex.watching import agenda, answers, asking, serving
@@ -213,6 +213,41 @@ class TestSameAnswer:
 
 
 class TestDoubt:
+    async def test_other_options_than_those_of_the_configuration_are_a_doubt(self, vault: Vault, asked: Asked) -> None:
+        async with watching(bmg.Project(vault.root, bmg.Options(ignore=("*.foo",)))):
+            vault.write("five.foo", "five\n")
+            assert await asked.left("--porcelain") == (0, (b"A\tfive.foo\n", b""))
+            vault.write(".basic-memory/config.toml", "no option = 1\n")
+            code, _ = await asked("--porcelain")
+            assert code == 2
+
+    async def test_the_options_of_the_configuration_are_none_though_they_were_given(
+        self, vault: Vault, asked: Asked
+    ) -> None:
+        async with watching(bmg.Project(vault.root, bmg.Options(ignore=("*.foo",)))) as live:
+            vault.write(".basic-memory/config.toml", 'ignore = ["*.foo"]\n')
+            await live.settled()
+            assert await asked.told("--porcelain") == (0, (b"", b""))
+
+    async def test_a_mount_is_a_doubt_until_everything_was_looked_at(
+        self, vault: Vault, asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        table = tmp_path / "mounts"
+        elsewhere = f"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 1 8:1 / {vault.root}2 rw - ext4 /dev/sda1 rw\n"
+        table.write_text("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n")
+        monkeypatch.setattr(filesystem, "_MOUNT_TABLE", str(table))
+        async with watching(vault.project) as live:
+            passes = live.watcher.state.passes
+            table.write_text(elsewhere)
+            assert await asked.told("--porcelain") == (0, (b"", b""))
+            async with live.watcher.work:
+                table.write_text(elsewhere + f"24 1 0:2 / {vault.root}/sub rw - tmpfs none rw\n")
+                assert "pass" in answers.Answers(live.watcher)._doubt()
+            await live.until(lambda: live.watcher.state.passes == passes + 1 and live.is_idle)
+            assert await asked.told("--porcelain") == (0, (b"", b""))
+            table.write_text(elsewhere)
+            await live.until(lambda: live.watcher.state.passes == passes + 2)
+
     async def test_rules_that_have_just_been_changed_are_a_doubt(
         self, vault: Vault, asked: Asked, nothing_is_looked_at: None
     ) -> None:

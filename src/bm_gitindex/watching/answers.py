@@ -99,16 +99,15 @@ class Answers:
     def _doubt(self) -> str:
         """Return why what is known may be wrong; empty where it is not."""
         watcher = self._watcher
+        watcher.notice()
         if not watcher.is_certain or watcher.agenda.awaits_pass or watcher.last_pass is None:
             return "a pass over everything is to come"
-        changed = ""
+        if watcher.has_own_options():
+            return "the watcher has options of its own"
         if watcher.index_stamp is None or stamp(watcher.folder.index) != watcher.index_stamp:
-            changed = "the index was changed by another process"
-        elif watcher.is_configured_anew():
-            changed = "the configuration was changed"
-        if changed:
-            watcher.note_foreign_change(changed)
-        return changed
+            watcher.note_foreign_change("the index was changed by another process")
+            return "the index was changed by another process"
+        return ""
 
     def _doubt_about(self, pending: frozenset[bytes]) -> str:
         """Return why a look at what has changed is not enough; empty where it is."""

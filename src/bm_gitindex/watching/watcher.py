@@ -26,6 +26,7 @@ from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
 from bm_gitindex.watching.pulse import Pulse
 from bm_gitindex.watching.report import WatchReport, WatchState
+from bm_gitindex.watching.surroundings import CONFIGURED, MOUNTED, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -42,7 +43,6 @@ MARGIN_S = 2.2
 SETTLE_EVERY_S = 2.0
 """Files are settled together, so that those who edit all the time do not wait for it each time."""
 _START = "start"
-_CONFIGURED = "the configuration was changed"
 _AGAIN_S = 60.0
 """When a file that could not be read is tried again."""
 _LONGEST_RETRY_S = 60.0
@@ -83,9 +83,10 @@ class Watcher:
         self._is_certain = False
         self._unread: frozenset[bytes] = frozenset()
         """What could not be read when it was last looked at."""
-        self.pulse = Pulse(self.distrust, self._notice)
+        self.pulse = Pulse(self.distrust, self.notice)
         self._takes_configured = options is None
-        self._config_stamp = self._noticed_stamp = stamp(config_path(root))
+        self._config_stamp = stamp(config_path(root))
+        self._surroundings = Surroundings(root)
         self._hearsay = Hearsay(self.options)
         self._stop = asyncio.Event()
         self._woken = asyncio.Event()
@@ -141,16 +142,26 @@ class Watcher:
         self.ears.are_stale = True
         self.note_foreign_change(why)
 
+    def notice(self) -> None:
+        """Pass over everything where something was changed that no event tells of: once, since that may fail."""
+        what = self._surroundings.change()
+        if what == MOUNTED:
+            self.distrust(what)
+        elif what == CONFIGURED and self.is_configured_anew():
+            self.note_foreign_change(what)
+
+    def has_own_options(self) -> bool:
+        """Return whether it watches by other options than those of the configuration file."""
+        if self._takes_configured:
+            return False
+        try:
+            return load_options(self.root) != self.options
+        except BmGitIndexError:
+            return True
+
     def is_configured_anew(self) -> bool:
         """Return whether the configuration file is another one than that of the options in use."""
         return self._takes_configured and stamp(config_path(self.root)) != self._config_stamp
-
-    def _notice(self) -> None:
-        """Pass over everything where something was changed that no event tells of; once, since it may fail."""
-        config_stamp = stamp(config_path(self.root))
-        if config_stamp != self._noticed_stamp and self.is_configured_anew():
-            self.note_foreign_change(_CONFIGURED)
-        self._noticed_stamp = config_stamp
 
     def _choose_mode(self) -> None:
         if self.how.is_polled:
@@ -197,7 +208,7 @@ class Watcher:
         try:
             if self.is_configured_anew():
                 self._configure()
-                due = due._replace(paths=frozenset(), reason=_CONFIGURED)
+                due = due._replace(paths=frozenset(), reason=CONFIGURED)
             elif self._told_error and not due.is_pass:
                 return None  # a pass is to come: what was refused is not to be taken in piece by piece
             report = await (self._pass(due.reason) if due.is_pass else self._look_at(due))
@@ -243,7 +254,7 @@ class Watcher:
         report = await self._sync(())
         files_seen = report.counters.files_seen - report.added + report.deleted
         await self._watch_new(report)
-        missed = await self._missed(report) if reason not in (_START, _CONFIGURED) else ()
+        missed = await self._missed(report) if reason not in (_START, CONFIGURED) else ()
         ended_s = time.monotonic()
         self.agenda.passed(began_s, ended_s)
         self._plan_pass(report, time.process_time() - cpu_s)
