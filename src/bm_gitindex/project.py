@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from bm_gitindex.config import load_options
@@ -119,17 +119,18 @@ class Project:
 
         return Watcher(self.root, self._given_options, how or WatchOptions())
 
-    async def watch(self, how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
-        """Sync what changes as it changes, and yield what was done, until the caller breaks off.
+    def watch(self, how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
+        """Sync what changes as it changes, and return a generator of what was done, until the caller breaks off.
 
-        Raises LockHeldError where the project is watched already, StateFolderError, StateWriteError and
+        A loop that is left lets its generator be closed a little later; until then a second watch is refused. Within
+        `async with contextlib.aclosing(project.watch()) as reports` it has ended when the body has.
+
+        Its first step raises LockHeldError where the project is watched already, StateFolderError, StateWriteError and
         RootMissingError. What goes wrong later is told in reports, and tried again.
         """
-        from bm_gitindex.watching.session import watch
+        from bm_gitindex.watching.session import watch_made
 
-        async with aclosing(watch(self.watcher(how))) as reports:
-            async for report in reports:
-                yield report
+        return watch_made(lambda: self.watcher(how))
 
     def verify(self, on_progress: Callable[[Progress], None] = no_progress) -> Verification:
         """Compare files, by their content, with index and database, and return what does not agree.
@@ -233,11 +234,14 @@ async def sync(root: str | os.PathLike[str], paths: Iterable[AnyPath] = ()) -> S
     return await Project(root).sync(paths)
 
 
-async def watch(root: str | os.PathLike[str], how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
-    """Watch a project, and yield what was done; see `Project.watch`."""
-    async with aclosing(Project(root).watch(how)) as reports:
-        async for report in reports:
-            yield report
+def watch(root: str | os.PathLike[str], how: WatchOptions | None = None) -> AsyncGenerator[WatchReport]:
+    """Watch a project, and return a generator of what was done; see `Project.watch`.
+
+    `async with contextlib.aclosing(bmg.watch(root)) as reports` ends it with its body, and not a little later.
+    """
+    from bm_gitindex.watching.session import watch_made
+
+    return watch_made(lambda: Project(root).watcher(how))
 
 
 @asynccontextmanager

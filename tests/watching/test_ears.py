@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,11 +52,10 @@ class TestPasses:
     async def test_what_changed_while_nobody_watched_is_found_at_the_start(self, vault: Vault) -> None:
         vault.write("five.md", "five\n")
         (vault.root / "one.md").unlink()
-        watcher = vault.project.watcher()
-        async for report in watcher.reports():
-            assert report.sync is not None
-            assert (report.reason, report.sync.added, report.sync.deleted, report.missed) == ("start", 1, 1, ())
-            watcher.stop()
+        async with aclosing(vault.project.watch()) as reports:
+            report = await anext(reports)
+        assert report.sync is not None
+        assert (report.reason, report.sync.added, report.sync.deleted, report.missed) == ("start", 1, 1, ())
 
     async def test_a_name_that_is_no_utf_8_ends_nothing(self, vault: Vault) -> None:
         async with watching(vault.project) as live:

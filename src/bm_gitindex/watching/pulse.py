@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from bm_gitindex.syncing.cancellation import ended
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
 BEAT_S = 1.0
 MOST_LATE_S = 3.0
@@ -24,6 +23,7 @@ class Pulse:
         """`on_gap` is told in words what happened; `on_beat` is called with each beat."""
         self._on_gap = on_gap
         self._on_beat = on_beat
+        self._beats: asyncio.Task[None] | None = None
         self._begin(time.monotonic(), time.time())
 
     @property
@@ -31,14 +31,15 @@ class Pulse:
         """Whether the next beat is overdue."""
         return time.monotonic() - self._beat_s > MOST_LATE_S
 
-    @asynccontextmanager
-    async def beating(self) -> AsyncIterator[None]:
-        """Beat while the body runs."""
+    def start(self) -> None:
+        """Beat until `stop`, in the present event loop."""
         self._begin(time.monotonic(), time.time())
-        beats = asyncio.ensure_future(self._go_on())
-        try:
-            yield
-        finally:
+        self._beats = asyncio.ensure_future(self._go_on())
+
+    async def stop(self) -> None:
+        """Beat no more."""
+        beats, self._beats = self._beats, None
+        if beats is not None:
             beats.cancel()
             await ended(beats)
 

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from bm_gitindex.watching.asking import is_of_owner, socket_address
 from bm_gitindex.watching.wire import report_text, status_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from bm_gitindex.watching.report import WatchReport
     from bm_gitindex.watching.watcher import Watcher
 
@@ -43,23 +41,24 @@ class Service:
         self._answers = Answers(watcher)
         self._followers: set[asyncio.Queue[str]] = set()
         self._serving: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Answer while the body runs; where there can be no socket, the watcher's state says so."""
-        server = None
+    def open(self) -> Service:
+        """Answer while the body of `async with` runs; where there can be no socket, the watcher's state says so."""
+        return self
+
+    async def __aenter__(self) -> None:
         try:
-            server = await self._listening()
+            self._server = await self._listening()
         except (OSError, AttributeError, NotImplementedError) as error:
             self._watcher.state.notes.append(f"no questions are answered: {error}")
-        try:
-            yield
-        finally:
-            if server is not None:
-                server.close()
-                with suppress(OSError):
-                    self._watcher.folder.watch_socket.unlink()
-                await self._part()
+
+    async def __aexit__(self, *_raised: object) -> None:
+        if self._server is not None:
+            self._server.close()
+            with suppress(OSError):
+                self._watcher.folder.watch_socket.unlink()
+            await self._part()
 
     async def _part(self) -> None:
         """Let those who are connected hear the rest, and leave them."""

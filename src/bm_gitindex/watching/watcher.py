@@ -29,7 +29,7 @@ from bm_gitindex.watching.report import WatchReport, WatchState
 from bm_gitindex.watching.surroundings import CONFIGURED, MOUNTED, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from bm_gitindex.options import Options, WatchOptions
@@ -92,6 +92,7 @@ class Watcher:
         self._woken = asyncio.Event()
         self._retry_s = 0.0
         self._told_error = ""
+        self._told_notes = 0
         self.ears.wake = self._woken.set
 
     @property
@@ -109,27 +110,32 @@ class Watcher:
         self._stop.set()
         self._woken.set()
 
-    async def reports(self) -> AsyncGenerator[WatchReport]:
-        """Watch until `stop`, and yield what was done.
-
-        Whoever calls holds the project's watch. An error of a look is a report, and the look is tried again.
-        """
+    def begin(self) -> None:
+        """Watch until `end`. Whoever calls holds the project's watch."""
         self._choose_mode()
         self.agenda.demand_pass(_START, time.monotonic())
-        told = 0
-        async with self.pulse.beating():
-            try:
-                while await self._is_due():
-                    async with self.work:  # what is due is taken out here, lest a question miss it meanwhile
-                        due = self.agenda.due(time.monotonic())
-                        report = await self._looked(due) if due is not None else None
-                    notes = tuple(self.state.notes[told:])
-                    told += len(notes)
-                    report = report or WatchReport(None)
-                    if report.tells_something or notes:
-                        yield report._replace(notes=notes, at_s=time.time())
-            finally:
-                await self.ears.close()
+        self.pulse.start()
+
+    async def next_report(self) -> WatchReport | None:
+        """Return what was done next, None after `stop`. An error of a look is a report, and the look is tried again."""
+        while await self._is_due():
+            async with self.work:  # what is due is taken out here, lest a question miss it meanwhile
+                due = self.agenda.due(time.monotonic())
+                report = await self._looked(due) if due is not None else None
+            notes = tuple(self.state.notes[self._told_notes :])
+            self._told_notes += len(notes)
+            report = report or WatchReport(None)
+            if report.tells_something or notes:
+                return report._replace(notes=notes, at_s=time.time())
+        return None
+
+    async def end(self) -> None:
+        """Watch nothing any more."""
+        self.stop()
+        try:
+            await self.ears.close()
+        finally:
+            await self.pulse.stop()
 
     def note_foreign_change(self, what: str) -> None:
         """Pass over everything, since something was changed behind the watcher's back."""
