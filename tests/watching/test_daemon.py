@@ -7,16 +7,17 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bm_gitindex.watching.asking import ask
+from bm_gitindex.watching.asking import ask, socket_address
 from bm_gitindex.watching.daemon import state_of
 from bm_gitindex.watching.presence import watcher_fields
 from support.watching import eventually_without_loop
@@ -158,6 +159,51 @@ def test_a_watcher_in_the_background_is_refused_twice_told_of_followed_and_stopp
         stopped = run(vault.root, "watch", "--stop")
         assert (stopped.returncode, stopped.stderr) == (0, b"")
         assert follower.wait(timeout=60) == 0
+    assert_clean(vault)
+
+
+def test_of_several_that_are_started_at_once_one_watches_and_the_others_name_it(vault: Vault) -> None:
+    pipe = subprocess.PIPE
+    line = command(vault.root, "watch", "--daemon")
+    started = [subprocess.Popen(line, env=ENVIRONMENT, stdout=pipe, stderr=pipe) for _ in range(3)]
+    ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
+    assert sorted(code for _, _, code in ended) == [0, 4, 4]
+    fields = watcher_fields(vault.project.state)
+    assert fields is not None
+    for _, errors, code in ended:
+        assert code == 0 or b"watched already by process %d on" % int(fields["pid"]) in errors
+    assert run(vault.root, "watch", "--stop").returncode == 0
+    assert_clean(vault)
+
+
+def test_clients_that_say_nothing_neither_keep_a_watcher_nor_make_it_complain(vault: Vault) -> None:
+    with in_front(vault) as process, ExitStack() as clients:
+        wait_for_pass(vault)
+        folder_fd = os.open(vault.state_path, os.O_RDONLY)
+        clients.callback(os.close, folder_fd)
+        for number in range(20):
+            client = clients.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(socket_address(folder_fd, str(vault.state_path)))
+            client.sendall(b"" if number % 2 else b"nonsense")
+        assert ask(str(vault.state_path), "status", 30.0) is not None
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=60)
+        assert (process.returncode, output, errors) == (0, b"", b"")
+    assert_clean(vault)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no disk that is always full")
+def test_a_log_that_there_is_no_room_for_ends_no_watcher(vault: Vault) -> None:
+    with open("/dev/full", "wb") as full:
+        line = command(vault.root, "watch")
+        with subprocess.Popen(line, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE) as process:
+            wait_for_pass(vault)
+            for number in range(3):
+                vault.write("one.md", f"changed {number}\n")
+                eventually_without_loop(lambda: vault.status().is_clean)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
     assert_clean(vault)
 
 

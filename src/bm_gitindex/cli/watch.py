@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -27,6 +28,8 @@ SUMMARY = "sync what changes as it changes, and answer `status` at once"
 EXAMPLE = "bm-gitindex watch --daemon"
 
 _NAMED = 5
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Why a line may not be told in a log: that is no reason to watch no longer."""
 _ON_TERMINAL, _IN_LOG = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
 
 
@@ -103,11 +106,15 @@ async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
     # While it is suspended, the kernel's queue may overflow in no time, and nobody is told.
     loop.add_signal_handler(signal.SIGCONT, watcher.distrust, "this process was suspended for a while")
     async for report in watch(watcher):
-        if arguments.json:
-            print_text(report_text(report))
-        elif not arguments.quiet:
-            _print_report(report)
-        sys.stdout.flush()
+        try:
+            if arguments.json:
+                print_text(report_text(report))
+            elif not arguments.quiet:
+                _print_report(report)
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
         turn_log(watcher.folder)
 
 

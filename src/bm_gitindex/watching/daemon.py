@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import time
 from contextlib import suppress
@@ -12,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from bm_gitindex.errors import BmGitIndexError, LockHeldError, StateWriteError
 from bm_gitindex.processors import this_python
+from bm_gitindex.statefolder import open_state_file
 from bm_gitindex.watching.asking import ask
-from bm_gitindex.watching.presence import refuse_second, watcher_fields
+from bm_gitindex.watching.presence import is_holder, refuse_second, watcher_fields
 from bm_gitindex.writerlock import holder_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bm_gitindex.statefolder import StateFolder
 
@@ -28,6 +32,8 @@ END_S = 30.0
 _LOOK_EVERY_S = 0.05
 _ASK_S = 2.0
 _LOG_BYTES = 1_000_000
+# O_NONBLOCK: opening a named pipe in its place must not wait for a reader.
+_LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _STDOUT, _STDERR = 1, 2
 _SHOWN_OF_LOG_BYTES = 2_000
 
@@ -61,6 +67,7 @@ def start_in_background(state: StateFolder, arguments: Sequence[str]) -> int:
         if process.poll() is not None:
             break
         time.sleep(_LOOK_EVERY_S)
+    refuse_second(state)  # one that was faster
     raise StateWriteError(f"the watcher did not come up: {_last_words(state)}")
 
 
@@ -97,7 +104,7 @@ def stop(state: StateFolder) -> bool:
     if fields is None:
         return False
     if ask(str(state.path), "stop", _ASK_S) != b"stopping":
-        _terminate(fields)
+        _terminate(state, fields)
     deadline = time.monotonic() + END_S
     while (now := watcher_fields(state)) is not None and now.get("pid") == fields.get("pid"):
         if time.monotonic() > deadline:
@@ -106,11 +113,16 @@ def stop(state: StateFolder) -> bool:
     return True
 
 
-def _terminate(fields: dict[str, str]) -> None:
+def _terminate(state: StateFolder, fields: dict[str, str]) -> None:
     """Send SIGTERM to the holder of a watch, which has the lock at this moment. Raises BmGitIndexError."""
     pid = fields.get("pid", "")
     if not pid.isdigit() or fields.get("host") != os.uname().nodename:
         raise BmGitIndexError(f"the watcher is on another machine: {holder_words(fields)}")
+    if not is_holder(state, int(pid)):
+        raise BmGitIndexError(
+            f"{state.watch_lock} is not held by {holder_words(fields)}, whom it names, but by a process that was "
+            "started by it; end that one"
+        )
     try:
         os.kill(int(pid), signal.SIGTERM)
     except ProcessLookupError:
@@ -137,15 +149,23 @@ def _opened_log(state: StateFolder) -> int:
             is_long = state.watch_log.lstat().st_size > _LOG_BYTES
         if is_long:
             state.watch_log.replace(kept)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return os.open(state.watch_log, flags, 0o600)
+            return _opened(state.watch_log)
         except OSError:
             if is_long:
                 kept.replace(state.watch_log)  # so that it is known as the log when this is tried again
             raise
     except OSError as error:
         raise StateWriteError(f"cannot write {state.watch_log}: {error.strerror}") from error
+
+
+def _opened(log: Path) -> int:
+    """Return a descriptor for writing to the end of a file. Raises OSError for anything but a file in its place."""
+    fd = os.open(log, _LOG_FLAGS, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a file")
+    return fd
 
 
 def turn_log(state: StateFolder) -> None:
@@ -165,8 +185,8 @@ def turn_log(state: StateFolder) -> None:
 
 def _last_words(state: StateFolder) -> str:
     try:
-        with open(state.watch_log, "rb") as file:
-            file.seek(max(0, state.watch_log.stat().st_size - _SHOWN_OF_LOG_BYTES))
+        with open_state_file(state.watch_log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _SHOWN_OF_LOG_BYTES))
             lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return "it left no word"

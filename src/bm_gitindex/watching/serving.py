@@ -42,6 +42,7 @@ class Service:
         self._followers: set[asyncio.Queue[str]] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._socket_ino = 0
 
     def open(self) -> Service:
         """Answer while the body of `async with` runs; where there can be no socket, the watcher's state says so."""
@@ -57,7 +58,8 @@ class Service:
         if self._server is not None:
             self._server.close()
             with suppress(OSError):
-                self._watcher.folder.watch_socket.unlink()
+                if self._watcher.folder.watch_socket.lstat().st_ino == self._socket_ino:  # not another watcher's
+                    self._watcher.folder.watch_socket.unlink()
             await self._part()
 
     async def _part(self) -> None:
@@ -90,6 +92,7 @@ class Service:
             try:
                 listener.bind(socket_address(folder_fd, str(folder.path)))
                 folder.watch_socket.chmod(0o600)
+                self._socket_ino = folder.watch_socket.lstat().st_ino
                 return await asyncio.start_unix_server(self._serve, sock=listener, limit=_QUESTION_BYTES, **_KEPT)
             except BaseException:
                 listener.close()
@@ -110,6 +113,8 @@ class Service:
             await self._answer(question, reader, writer)
         except (OSError, TimeoutError, ValueError):
             return
+        except asyncio.CancelledError:
+            return  # by `_part`; the loop would print that a connection was cancelled
         finally:
             writer.close()
 

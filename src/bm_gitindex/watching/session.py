@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bm_gitindex.errors import StateWriteError
 from bm_gitindex.statefolder import checked_root
 from bm_gitindex.syncing.cancellation import in_thread
 from bm_gitindex.watching.presence import hold_watch
@@ -35,12 +36,14 @@ async def watch_made(make: Callable[[], Watcher]) -> AsyncGenerator[WatchReport]
     checked_root(watcher.root)
     await in_thread(watcher.folder.ensure)
     service = Service(watcher)
-    with hold_watch(watcher.folder, COMMAND):
+    with hold_watch(watcher.folder, COMMAND) as held:
         async with service.open():
-            watcher.begin()
+            watcher.begin(held.is_lost)
             try:
                 while (report := await watcher.next_report()) is not None:
                     service.tell(report)
                     yield report
             finally:
                 await watcher.end()
+        if held.is_lost():
+            raise StateWriteError(f"{watcher.folder.path} was removed or replaced; start the watcher anew")

@@ -29,7 +29,7 @@ from bm_gitindex.watching.report import WatchReport, WatchState
 from bm_gitindex.watching.surroundings import CONFIGURED, MOUNTED, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from bm_gitindex.options import Options, WatchOptions
@@ -87,6 +87,7 @@ class Watcher:
         self._takes_configured = options is None
         self._config_stamp = stamp(config_path(root))
         self._surroundings = Surroundings(root)
+        self._is_lost: Callable[[], bool] = lambda: False
         self._hearsay = Hearsay(self.options)
         self._stop = asyncio.Event()
         self._woken = asyncio.Event()
@@ -110,8 +111,9 @@ class Watcher:
         self._stop.set()
         self._woken.set()
 
-    def begin(self) -> None:
-        """Watch until `end`. Whoever calls holds the project's watch."""
+    def begin(self, is_lost: Callable[[], bool] = lambda: False) -> None:
+        """Watch until `end`. Whoever calls holds the project's watch; it stops where that `is_lost`."""
+        self._is_lost = is_lost
         self._choose_mode()
         self.agenda.demand_pass(_START, time.monotonic())
         self.pulse.start()
@@ -150,6 +152,9 @@ class Watcher:
 
     def notice(self) -> None:
         """Pass over everything where something was changed that no event tells of: once, since that may fail."""
+        if self._is_lost():
+            self.stop()
+            return
         what = self._surroundings.change()
         if what == MOUNTED:
             self.distrust(what)
