@@ -37,6 +37,13 @@ def test_the_folder_is_private_and_hidden_from_the_users_own_git(root: Path) -> 
     assert (state.path / ".gitignore").read_bytes() == b"*\n"
 
 
+def test_a_root_that_has_gone_is_not_made_anew(root: Path) -> None:
+    root.rename(root.with_name("aside"))
+    with pytest.raises(StateFolderError, match="No such file or directory"):
+        StateFolder(root).ensure()
+    assert not root.exists()
+
+
 def test_a_gitignore_that_the_user_changed_stays(root: Path) -> None:
     state = StateFolder(root)
     state.ensure()

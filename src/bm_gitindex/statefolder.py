@@ -56,7 +56,7 @@ class StateFolder:
             if self.path.is_dir():
                 self._close_to_others()
             else:
-                _make_folder(self.path, _FOLDER_MODE)
+                _make_folder(self.path, _FOLDER_MODE, self.root)
                 _set_mode(self.path, _FOLDER_MODE)
             ignore_file = self.path / ".gitignore"
             if not ignore_file.exists():
@@ -288,10 +288,12 @@ def _set_mode(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
-def _make_folder(path: Path, mode: int) -> None:
-    """Create a folder, and those above it, durably. Raises OSError."""
+def _make_folder(path: Path, mode: int, root: Path) -> None:
+    """Create a folder, and those above it but for the project's root, durably. Raises OSError."""
     if path.is_dir():
         return
-    _make_folder(path.parent, 0o777)
+    if path == root:  # it has just gone, and may come back
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    _make_folder(path.parent, 0o777, root)
     path.mkdir(mode, exist_ok=True)
     sync_folder(path.parent)

@@ -203,7 +203,8 @@ def test_a_log_that_there_is_no_room_for_ends_no_watcher(vault: Vault) -> None:
                 eventually_without_loop(lambda: vault.status().is_clean)
             assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=60)
+            assert (process.returncode, errors) == (0, b"")
     assert_clean(vault)
 
 

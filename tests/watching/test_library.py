@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from support.vault import Vault
 
 _PROGRAM = """
-import asyncio, gc, json, os, sys, threading
+import asyncio, gc, json, os, sys, threading, time
 from contextlib import aclosing, suppress
 import bm_gitindex as bmg
 
@@ -98,11 +98,19 @@ with suppress(ValueError):
     asyncio.run(globals()[sys.argv[2]]())
 held.clear()
 gc.collect()
-files = []
-for fd in os.listdir("/proc/self/fd"):
-    with suppress(FileNotFoundError):
-        files.append(os.readlink(f"/proc/self/fd/{fd}"))
-print(json.dumps({"files": files, "threads": [thread.name for thread in threading.enumerate()]}))
+
+
+def open_files():
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            yield os.readlink(f"/proc/self/fd/{fd}")
+
+for _ in range(6000):  # the system's watches are closed by a thread of their own
+    files, threads = list(open_files()), [thread.name for thread in threading.enumerate()]
+    if len(threads) == 1 and not any(file.startswith(("anon_inode:", "socket:")) for file in files):
+        break
+    time.sleep(0.01)
+print(json.dumps({"files": files, "threads": threads}))
 """
 
 

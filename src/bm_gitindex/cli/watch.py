@@ -28,7 +28,7 @@ SUMMARY = "sync what changes as it changes, and answer `status` at once"
 EXAMPLE = "bm-gitindex watch --daemon"
 
 _NAMED = 5
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Why a line may not be told in a log: that is no reason to watch no longer."""
 _ON_TERMINAL, _IN_LOG = "%H:%M:%S", "%Y-%m-%d %H:%M:%S"
 
@@ -115,7 +115,21 @@ async def _tell(watcher: Watcher, arguments: argparse.Namespace) -> None:
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
+            _forget_unprinted()
         turn_log(watcher.folder)
+
+
+def _forget_unprinted() -> None:
+    """Let go of what is still to be printed, which would stand in the way of all that follows."""
+    output = sys.stdout.fileno()
+    kept_fd, nowhere_fd = os.dup(output), os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.dup2(nowhere_fd, output)
+        sys.stdout.flush()
+    finally:
+        os.dup2(kept_fd, output)
+        os.close(kept_fd)
+        os.close(nowhere_fd)
 
 
 def _print_report(report: WatchReport) -> None:

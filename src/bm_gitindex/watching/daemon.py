@@ -65,9 +65,9 @@ def start_in_background(state: StateFolder, arguments: Sequence[str]) -> int:
             process.returncode = 0  # it is nobody's to wait for, and lives on
             return process.pid
         if process.poll() is not None:
+            refuse_second(state)  # one that was faster
             break
         time.sleep(_LOOK_EVERY_S)
-    refuse_second(state)  # one that was faster
     raise StateWriteError(f"the watcher did not come up: {_last_words(state)}")
 
 
@@ -119,6 +119,8 @@ def _terminate(state: StateFolder, fields: dict[str, str]) -> None:
     if not pid.isdigit() or fields.get("host") != os.uname().nodename:
         raise BmGitIndexError(f"the watcher is on another machine: {holder_words(fields)}")
     if not is_holder(state, int(pid)):
+        if watcher_fields(state) != fields:
+            return  # it has ended by itself meanwhile
         raise BmGitIndexError(
             f"{state.watch_lock} is not held by {holder_words(fields)}, whom it names, but by a process that was "
             "started by it; end that one"

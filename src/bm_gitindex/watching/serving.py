@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from bm_gitindex.statefolder import stamp
 from bm_gitindex.syncing.cancellation import ended
 from bm_gitindex.version import VERSION
 from bm_gitindex.watching.answers import Answers, Doubt
@@ -42,7 +43,7 @@ class Service:
         self._followers: set[asyncio.Queue[str]] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._socket_ino = 0
+        self._socket_stamp: tuple[int, ...] | None = None
 
     def open(self) -> Service:
         """Answer while the body of `async with` runs; where there can be no socket, the watcher's state says so."""
@@ -56,10 +57,10 @@ class Service:
 
     async def __aexit__(self, *_raised: object) -> None:
         if self._server is not None:
-            self._server.close()
-            with suppress(OSError):
-                if self._watcher.folder.watch_socket.lstat().st_ino == self._socket_ino:  # not another watcher's
+            if stamp(self._watcher.folder.watch_socket) == self._socket_stamp:  # and not another watcher's
+                with suppress(OSError):
                     self._watcher.folder.watch_socket.unlink()
+            self._server.close()
             await self._part()
 
     async def _part(self) -> None:
@@ -92,7 +93,7 @@ class Service:
             try:
                 listener.bind(socket_address(folder_fd, str(folder.path)))
                 folder.watch_socket.chmod(0o600)
-                self._socket_ino = folder.watch_socket.lstat().st_ino
+                self._socket_stamp = stamp(folder.watch_socket)
                 return await asyncio.start_unix_server(self._serve, sock=listener, limit=_QUESTION_BYTES, **_KEPT)
             except BaseException:
                 listener.close()

@@ -14,6 +14,7 @@ from bm_gitindex.watching.watcher import COMMAND
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from bm_gitindex.watching.presence import Watch
     from bm_gitindex.watching.report import WatchReport
     from bm_gitindex.watching.watcher import Watcher
 
@@ -37,6 +38,7 @@ async def watch_made(make: Callable[[], Watcher]) -> AsyncGenerator[WatchReport]
     await in_thread(watcher.folder.ensure)
     service = Service(watcher)
     with hold_watch(watcher.folder, COMMAND) as held:
+        _require(held, watcher)  # before what may be another one's socket is removed
         async with service.open():
             watcher.begin(held.is_lost)
             try:
@@ -45,5 +47,10 @@ async def watch_made(make: Callable[[], Watcher]) -> AsyncGenerator[WatchReport]
                     yield report
             finally:
                 await watcher.end()
-        if held.is_lost():
-            raise StateWriteError(f"{watcher.folder.path} was removed or replaced; start the watcher anew")
+        _require(held, watcher)
+
+
+def _require(held: Watch, watcher: Watcher) -> None:
+    """Raise StateWriteError where the watch was lost."""
+    if held.is_lost():
+        raise StateWriteError(f"{watcher.folder.path} was removed or replaced; start the watcher anew")
