@@ -138,6 +138,7 @@ def test_a_database_that_was_taken_back_to_nothing_can_be_filled_again(vault: Va
 def test_projects_that_open_a_new_database_at_once_do_not_collide(blank: Database, tmp_path: Path) -> None:
     states = []
     for number in range(6):
+        (tmp_path / str(number)).mkdir()
         state = StateFolder(tmp_path / str(number))
         state.ensure()
         states.append(state)
