@@ -423,7 +423,7 @@ async def test_whoever_follows_is_told_each_report_and_when_the_watcher_ends(vau
 async def test_a_follower_that_reads_no_more_is_left(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_MOST_WAITING", 2)
     service = serving.Service(vault.project.watcher())
-    async with service.open():
+    async with service:
         lines = asking.listen(str(vault.state_path), "follow", None)
         assert await asyncio.to_thread(next, lines) == b"following"
         for number in range(5):  # and nobody has a turn meanwhile

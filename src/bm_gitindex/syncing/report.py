@@ -98,6 +98,18 @@ class SyncReport:
         self.changed.clear()
         self.young.clear()
 
+    def take_in(self, more: SyncReport) -> None:
+        """Count what was found a moment later as found by the same run."""
+        self.added += more.added
+        self.modified += more.modified
+        self.deleted += more.deleted
+        self.moved += more.moved
+        for path in more.changed.paths:
+            self.changed.add(path)
+        self.failed += more.failed
+        self.warnings += more.warnings
+        self.skipped += more.skipped
+
     @property
     def counts(self) -> dict[str, int]:
         """The five counts by name."""

@@ -102,7 +102,7 @@ class Answers:
         watcher.notice()
         if not watcher.is_certain or watcher.agenda.awaits_pass or watcher.last_pass is None:
             return "a pass over everything is to come"
-        if watcher.has_own_options():
+        if watcher.settings.are_own():
             return "the watcher has options of its own"
         if watcher.index_stamp is None or stamp(watcher.folder.index) != watcher.index_stamp:
             watcher.note_foreign_change("the index was changed by another process")

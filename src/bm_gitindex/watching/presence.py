@@ -95,23 +95,6 @@ def watcher_fields(state: StateFolder) -> dict[str, str] | None:
     return None
 
 
-def _held(state: StateFolder, fields: dict[str, str]) -> LockHeldError:
-    return LockHeldError(
-        f"{state.root} is watched already by {holder_words(fields)}; "
-        "see what it does with `bm-gitindex watch --follow`, end it with `bm-gitindex watch --stop`"
-    )
-
-
-def _take(fd: int) -> None:
-    """Take the lock. Whoever asks who watches has it for a moment, and is waited for. Raises OSError."""
-    for _ in range(_ATTEMPTS):
-        with suppress(BlockingIOError):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        time.sleep(_RETRY_S)
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def is_holder(state: StateFolder, pid: int) -> bool:
     """Return whether a process has the lock of the watch open, where the system says; otherwise it is believed."""
     folder = f"/proc/{pid}/fd"
@@ -131,6 +114,23 @@ def _is_open_as(st: os.stat_result, descriptor: str) -> bool:
         return os.path.samestat(os.stat(descriptor), st)
     except OSError:
         return False
+
+
+def _held(state: StateFolder, fields: dict[str, str]) -> LockHeldError:
+    return LockHeldError(
+        f"{state.root} is watched already by {holder_words(fields)}; "
+        "see what it does with `bm-gitindex watch --follow`, end it with `bm-gitindex watch --stop`"
+    )
+
+
+def _take(fd: int) -> None:
+    """Take the lock. Whoever asks who watches has it for a moment, and is waited for. Raises OSError."""
+    for _ in range(_ATTEMPTS):
+        with suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_RETRY_S)
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _fields(fd: int) -> dict[str, str]:

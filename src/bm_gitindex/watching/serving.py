@@ -35,7 +35,10 @@ _MOST_WAITING = 1_000
 
 
 class Service:
-    """Answers what is asked of a watcher."""
+    """Answers what is asked of a watcher, while the body of `async with` runs.
+
+    Where there can be no socket, the watcher's state says so.
+    """
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -44,10 +47,6 @@ class Service:
         self._serving: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._socket_stamp: tuple[int, ...] | None = None
-
-    def open(self) -> Service:
-        """Answer while the body of `async with` runs; where there can be no socket, the watcher's state says so."""
-        return self
 
     async def __aenter__(self) -> None:
         try:

@@ -39,7 +39,7 @@ async def watch_made(make: Callable[[], Watcher]) -> AsyncGenerator[WatchReport]
     service = Service(watcher)
     with hold_watch(watcher.folder, COMMAND) as held:
         _require(held, watcher)  # before what may be another one's socket is removed
-        async with service.open():
+        async with service:
             watcher.begin(held.is_lost)
             try:
                 while (report := await watcher.next_report()) is not None:

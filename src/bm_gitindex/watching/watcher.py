@@ -11,11 +11,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bm_gitindex.config import config_path, load_options
 from bm_gitindex.errors import BmGitIndexError
 from bm_gitindex.filesystem import is_local
 from bm_gitindex.memory import Memory
-from bm_gitindex.statefolder import StateFolder, stamp
+from bm_gitindex.statefolder import StateFolder
 from bm_gitindex.syncing.cancellation import ended, in_thread
 from bm_gitindex.syncing.report import SyncRequest
 from bm_gitindex.syncing.session import sync
@@ -26,6 +25,7 @@ from bm_gitindex.watching.hearsay import Hearsay
 from bm_gitindex.watching.notifier import Cookies, WatchLimitError
 from bm_gitindex.watching.pulse import Pulse
 from bm_gitindex.watching.report import WatchReport, WatchState
+from bm_gitindex.watching.settings import Settings
 from bm_gitindex.watching.surroundings import CONFIGURED, MOUNTED, Surroundings
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Watcher:
         """`options` None takes those of the configuration file, and those that it has later."""
         self.root = root
         self.how = how
-        self.options = options if options is not None else load_options(root)
+        self.settings = Settings(root, options)
         self.folder = StateFolder(root, self.options.state_dir)
         self.state = WatchState(started_s=time.time())
         self.agenda = Agenda()
@@ -84,8 +84,6 @@ class Watcher:
         self._unread: frozenset[bytes] = frozenset()
         """What could not be read when it was last looked at."""
         self.pulse = Pulse(self.distrust, self.notice)
-        self._takes_configured = options is None
-        self._config_stamp = stamp(config_path(root))
         self._surroundings = Surroundings(root)
         self._is_lost: Callable[[], bool] = lambda: False
         self._hearsay = Hearsay(self.options)
@@ -95,6 +93,11 @@ class Watcher:
         self._told_error = ""
         self._told_notes = 0
         self.ears.wake = self._woken.set
+
+    @property
+    def options(self) -> Options:
+        """By which it watches."""
+        return self.settings.options
 
     @property
     def is_certain(self) -> bool:
@@ -158,21 +161,8 @@ class Watcher:
         what = self._surroundings.change()
         if what == MOUNTED:
             self.distrust(what)
-        elif what == CONFIGURED and self.is_configured_anew():
+        elif what == CONFIGURED and self.settings.are_outdated():
             self.note_foreign_change(what)
-
-    def has_own_options(self) -> bool:
-        """Return whether it watches by other options than those of the configuration file."""
-        if self._takes_configured:
-            return False
-        try:
-            return load_options(self.root) != self.options
-        except BmGitIndexError:
-            return True
-
-    def is_configured_anew(self) -> bool:
-        """Return whether the configuration file is another one than that of the options in use."""
-        return self._takes_configured and stamp(config_path(self.root)) != self._config_stamp
 
     def _choose_mode(self) -> None:
         if self.how.is_polled:
@@ -217,8 +207,9 @@ class Watcher:
     async def _look(self, due: Due) -> WatchReport | None:
         """Do what is due; an error is told, and what was due is due once more."""
         try:
-            if self.is_configured_anew():
-                self._configure()
+            if self.settings.are_outdated():
+                self.settings.update()
+                self._hearsay = Hearsay(self.options)
                 due = due._replace(paths=frozenset(), reason=CONFIGURED)
             elif self._told_error and not due.is_pass:
                 return None  # a pass is to come: what was refused is not to be taken in piece by piece
@@ -242,16 +233,6 @@ class Watcher:
         self._told_error = str(error)
         paths = tuple(sorted(self._hearsay.worth_a_look(due.paths)))
         return WatchReport(None, paths, due.reason, error=str(error))
-
-    def _configure(self) -> None:
-        """Take the options that the configuration file has now. Raises ConfigError and StateFolderError."""
-        config_stamp = stamp(config_path(self.root))
-        options = load_options(self.root)
-        if options.state_dir != self.options.state_dir:
-            raise BmGitIndexError(f"{config_path(self.root)}: state_dir was changed; start the watcher anew")
-        self.options = options
-        self._config_stamp = config_stamp
-        self._hearsay = Hearsay(options)
 
     async def _pass(self, reason: str) -> WatchReport:
         """Look at everything, with all folders watched before that."""
@@ -348,7 +329,7 @@ class Watcher:
                 return
             # Together with what has happened since: what comes into a folder may have come out of another one.
             found = await self._sync(fresh | self.agenda.unsettled)
-            _add(report, found)
+            report.take_in(found)
         self.agenda.demand_pass("folders come faster than they are looked at", time.monotonic())
 
     async def _arm(self, folders: Iterable[bytes]) -> bool:
@@ -398,16 +379,3 @@ class Watcher:
 def _next_turn(at_s: float) -> float:
     """Return a time not before this one, which is the same for all that is young at nearly the same time."""
     return math.ceil(at_s / SETTLE_EVERY_S) * SETTLE_EVERY_S
-
-
-def _add(report: SyncReport, more: SyncReport) -> None:
-    """Count what was found a moment later as found by the same look."""
-    report.added += more.added
-    report.modified += more.modified
-    report.deleted += more.deleted
-    report.moved += more.moved
-    for path in more.changed.paths:
-        report.changed.add(path)
-    report.failed += more.failed
-    report.warnings += more.warnings
-    report.skipped += more.skipped
