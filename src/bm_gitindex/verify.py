@@ -103,8 +103,8 @@ def verify(
         found = frozenset(check.mismatches)
         # A sync that came in between explains whatever was found, and a file that came and went while it was looked
         # for explains what was found of it: that has to be found twice.
-        is_explained = found if _marks(state, location) != before else found & check.doubted
-        lasting = found - is_explained | found & found_before
+        explained = found if _marks(state, location) != before else found & check.doubted
+        lasting = (found - explained) | (found & found_before)
         if lasting == found:
             break
     mismatches = tuple(sorted(lasting, key=lambda mismatch: (mismatch.path, mismatch.kind)))
